@@ -1,0 +1,126 @@
+"""Images that live on the device and are taken from there in batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "ImageData", "ImageSet", "ImageSpec", "StaticImages"]
+
+
+class ImageSpec(NamedTuple):
+    """What a model must know of the images it will see.
+
+    Attributes:
+        channels: The number of colour channels :math:`C`.
+        height: The height :math:`H` in pixels.
+        width: The width :math:`W` in pixels.
+        classes: The names of the :math:`K` classes.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+
+
+class Batch(NamedTuple):
+    """Images with everything known about them.
+
+    Attributes:
+        index: The number of each image in its set, with shape :math:`(B)`.
+        images: Pixels as uint8, with shape :math:`(B, C, H, W)`.
+        labels: Classes as int64, with shape :math:`(B)`.
+        boxes: Tight box of the target (top, left, bottom, right; the last two exclusive) in
+            pixels, with shape :math:`(B, 4)`; `None` where the place is not known.
+        masks: Strokes of the target as bool, with shape :math:`(B, H, W)`; `None` likewise.
+        distractors: Corner (top, left) of each distractor in pixels, with shape
+            :math:`(B, D, 2)`; `None` where there are none.
+    """
+
+    index: Tensor
+    images: Tensor
+    labels: Tensor
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+    distractors: Tensor | None = None
+
+
+class ImageSet(ABC):
+    """A numbered collection of images; image `i` of epoch `e` never depends on its batch."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of images."""
+
+    @abstractmethod
+    def batch(self, index: Tensor, epoch: int = 0) -> Batch:
+        """Gives the images with these numbers.
+
+        Arguments:
+            index: Numbers of images as int64 on the CPU, with shape :math:`(B)`.
+            epoch: Selects the rendering, for sets that draw every image anew in each epoch.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device) -> ImageSet:
+        """Gives the same set with its data on `device`."""
+
+
+class StaticImages(ImageSet):
+    """Images held whole, as uint8.
+
+    Arguments:
+        images: Pixels as uint8, with shape :math:`(N, C, H, W)`.
+        labels: Classes as int64, with shape :math:`(N)`.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor, epoch: int = 0) -> Batch:
+        place = index.to(self.images.device)
+        return Batch(index, self.images[place], self.labels[place])
+
+    def to(self, device: torch.device) -> StaticImages:
+        return StaticImages(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: what it looks like, and its three splits.
+
+    Validation is a seeded part of train; test is used once, at the end.
+
+    Attributes:
+        name: The name for titles and reports.
+        spec: Shape and classes.
+        train: The images to learn from.
+        val: The images that select the model.
+        test: The images that judge it.
+        note: One sentence for the report where something about the data must be said.
+    """
+
+    name: str
+    spec: ImageSpec
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    note: str = ""
+
+    def to(self, device: torch.device) -> ImageData:
+        """Gives the same data on `device`."""
+        train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
+        return ImageData(self.name, self.spec, train, val, test, self.note)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Turns uint8 pixels into what the network reads, here float32 in [0, 1]."""
+        return images.float().div_(255)
