@@ -1,0 +1,253 @@
+"""The run folder: everything that is known of a run, and all that later commands need."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ibdrop.errors import RunError
+from ibdrop.files import write_json, write_text
+from ibdrop.runs import provenance
+
+__all__ = ["FORMAT", "Run", "find_runs"]
+
+FORMAT = 1
+RECORD = "run.json"
+CONFIG = "config.yaml"
+SHOWN = 5
+
+
+class Run:
+    """A config, a seed and a folder.
+
+    Attributes:
+        folder: The folder, absolute.
+        record: What `run.json` holds.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        self.folder = folder
+        self.record = record
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        command: Sequence[str],
+        overrides: Sequence[str],
+    ) -> Run:
+        """Begins a run: writes `config.yaml`, then `run.json` with status `running`.
+
+        Arguments:
+            folder: Where; made if it is not there.
+            config: The resolved config of plain values.
+            command: The command line, word by word.
+            overrides: The overrides of this very run.
+
+        Raises:
+            RunError: The folder cannot be written, or holds a run that would be lost.
+        """
+        folder = folder.absolute()
+        try:
+            _claim(folder)
+            run = cls(folder, _first_record(config, command, overrides))
+            write_text(folder / CONFIG, _to_yaml(config))
+            run.artifacts.mkdir(exist_ok=True)
+            run.update()
+        except OSError as error:
+            raise RunError(f"cannot write the run folder {folder}: {error.strerror}") from error
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Opens the run in `folder`.
+
+        Raises:
+            RunError: There is no run, a damaged one, or one of a newer format.
+        """
+        folder = folder.absolute()
+        if not (folder / RECORD).is_file():
+            raise RunError(_why_no_run(folder))
+        run = cls(folder, _read_record(folder / RECORD))
+        if not (folder / CONFIG).is_file():
+            raise RunError(f"{folder} has a {RECORD} but no {CONFIG}; the run cannot be rebuilt")
+        return run
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config.
+
+        Raises:
+            RunError: `config.yaml` is damaged.
+        """
+        return _from_yaml(self.folder / CONFIG)
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `failed`, `interrupted`, or `killed` if its process is gone."""
+        status = str(self.record.get("status", "unknown"))
+        if status == "running" and not provenance.alive(self.record):
+            return "killed"
+        return status
+
+    @property
+    def name(self) -> str:
+        """The name of the run, for titles."""
+        return str(self.record.get("name") or self.folder.name)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The final test figures; empty until the run has finished."""
+        return dict(self.record.get("metrics") or {})
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `best.ckpt` and `last.ckpt`."""
+        return self.folder / "checkpoints"
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of numbers and the pictures drawn from them."""
+        return self.folder / "artifacts"
+
+    @property
+    def metrics_csv(self) -> Path:
+        """One row per epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def log(self) -> Path:
+        """What was logged."""
+        return self.folder / "train.log"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page."""
+        return self.folder / "report.html"
+
+    def update(self, **fields: Any) -> None:
+        """Merges fields into `run.json`; readers see the old file or the new one, whole."""
+        self.record.update(fields)
+        write_json(self.folder / RECORD, self.record)
+
+
+def find_runs(root: Path) -> list[Run]:
+    """All readable runs at or below `root`, by path; a run is not searched for further runs."""
+    found = []
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if RECORD in files:
+            below.clear()
+            try:
+                found.append(Run.open(Path(folder)))
+            except RunError:
+                continue
+    return found
+
+
+def _first_record(
+    config: Mapping[str, Any], command: Sequence[str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    known = {key: config[key] for key in ("name", "seed", "beta", "beta_units") if key in config}
+    return {
+        "format": FORMAT,
+        "status": "running",
+        **known,
+        "command": list(command),
+        "overrides": list(overrides),
+        "started": provenance.now(),
+        "ended": None,
+        "seconds": None,
+        "versions": provenance.versions(),
+        "git": provenance.git(),
+        **provenance.process(),
+        "warnings": [],
+        "notes": [],
+        "error": None,
+        "epoch": 0,
+        "artifacts": [],
+    }
+
+
+def _claim(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / RECORD).exists():
+        return _refuse_if_worth_keeping(Run(folder, _read_record(folder / RECORD)))
+    try:
+        (folder / "checkpoints").mkdir()
+    except FileExistsError as error:
+        message = f"another run is starting in {folder}, or died there; choose another folder"
+        raise RunError(message) from error
+
+
+def _refuse_if_worth_keeping(run: Run) -> None:
+    if run.status == "finished":
+        raise RunError(f"{run.folder} already holds a finished run; choose another folder")
+    if run.status == "running":
+        owner = f"process {run.record.get('pid')} on {run.record.get('host')}"
+        raise RunError(f"{run.folder} is being written by {owner}; choose another folder")
+    if (run.checkpoints / "last.ckpt").exists():
+        raise RunError(
+            f"{run.folder} holds a run that can go on: `ibdrop resume {run.folder}`; "
+            "or choose another folder"
+        )
+    run.checkpoints.mkdir(exist_ok=True)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path} is damaged ({error}); the run cannot be read") from error
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise RunError(f"{path} is not the record of an ibdrop run: it states no format")
+    if record["format"] > FORMAT:
+        raise RunError(
+            f"{path.parent} was written by a newer ibdrop "
+            f"(format {record['format']}, this one reads {FORMAT}); upgrade ibdrop"
+        )
+    return record
+
+
+def _why_no_run(folder: Path) -> str:
+    where = "`ibdrop runs` lists the runs there are"
+    if not folder.exists():
+        return f"there is no folder {folder}; {where}"
+    for above in folder.parents:
+        if (above / RECORD).is_file():
+            return f"{folder} is inside a run; the run is {above}"
+    if not folder.is_dir():
+        return f"{folder} is a file, not the folder of a run; {where}"
+    children = [run.folder.relative_to(folder) for run in find_runs(folder)]
+    if not children:
+        return f"{folder} is not a run: it has no {RECORD}; {where}"
+    shown = ", ".join(map(str, children[:SHOWN])) + (" ..." if len(children) > SHOWN else "")
+    kind = "a sweep" if (folder / "sweep.json").is_file() else "a folder of runs"
+    return f"{folder} is {kind}, not a run; its runs are: {shown}"
+
+
+def _to_yaml(config: Mapping[str, Any]) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def _from_yaml(path: Path) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError  # type: ignore[import-untyped]
+
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OmegaConfBaseException, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path} is damaged ({reason}); the run cannot be rebuilt") from error
+    if not isinstance(config, dict):
+        raise RunError(f"{path} is damaged (it holds no keys); the run cannot be rebuilt")
+    return {str(key): value for key, value in config.items()}
