@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ibdrop.errors import RunError
 from ibdrop.files import write_json, write_text
-from ibdrop.runs import provenance
+from ibdrop.runs import provenance, record
 
-__all__ = ["FORMAT", "Run", "find_runs"]
+__all__ = ["Run", "find_runs"]
 
-FORMAT = 1
 RECORD = "run.json"
 CONFIG = "config.yaml"
 SHOWN = 5
@@ -29,9 +28,9 @@ class Run:
         record: What `run.json` holds.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, fields: dict[str, Any]) -> None:
         self.folder = folder
-        self.record = record
+        self.record = fields
 
     @classmethod
     def create(
@@ -56,7 +55,7 @@ class Run:
         folder = folder.absolute()
         try:
             _claim(folder)
-            run = cls(folder, _first_record(config, command, overrides))
+            run = cls(folder, _first(config, command, overrides))
             write_text(folder / CONFIG, _to_yaml(config))
             run.artifacts.mkdir(exist_ok=True)
             run.update()
@@ -74,9 +73,30 @@ class Run:
         folder = folder.absolute()
         if not (folder / RECORD).is_file():
             raise RunError(_why_no_run(folder))
-        run = cls(folder, _read_record(folder / RECORD))
+        run = cls(folder, record.read(folder / RECORD))
         if not (folder / CONFIG).is_file():
-            raise RunError(f"{folder} has a {RECORD} but no {CONFIG}; the run cannot be rebuilt")
+            raise RunError(f"{folder} has a {RECORD} but no {CONFIG}{_because(run)}")
+        return run
+
+    @classmethod
+    def fail(cls, folder: Path, overrides: Sequence[str], error: str) -> Run:
+        """Records that a run failed, even one that failed before it was created.
+
+        A run that is already marked finished, failed or interrupted is left as it is.
+
+        Arguments:
+            folder: Where the run is or was to be.
+            overrides: The overrides of this very run.
+            error: What went wrong, in one sentence.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / RECORD).exists():
+            run = cls(folder, _first({}, [], overrides))
+        else:
+            run = cls(folder, record.read(folder / RECORD))
+        if run.record["status"] == "running":
+            run.update(status="failed", error=error, ended=provenance.now())
         return run
 
     @cached_property
@@ -138,47 +158,34 @@ class Run:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """All readable runs at or below `root`, by path; a run is not searched for further runs."""
+    """All runs at or below `root` whose record can be read, by path.
+
+    A run is not searched for further runs.
+    """
     found = []
     for folder, below, files in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith("."))
         if RECORD in files:
             below.clear()
-            try:
-                found.append(Run.open(Path(folder)))
-            except RunError:
-                continue
+            with suppress(RunError):
+                path = Path(folder).absolute()
+                found.append(Run(path, record.read(path / RECORD)))
     return found
 
 
-def _first_record(
+def _first(
     config: Mapping[str, Any], command: Sequence[str], overrides: Sequence[str]
 ) -> dict[str, Any]:
     known = {key: config[key] for key in ("name", "seed", "beta", "beta_units") if key in config}
-    return {
-        "format": FORMAT,
-        "status": "running",
-        **known,
-        "command": list(command),
-        "overrides": list(overrides),
-        "started": provenance.now(),
-        "ended": None,
-        "seconds": None,
-        "versions": provenance.versions(),
-        "git": provenance.git(),
-        **provenance.process(),
-        "warnings": [],
-        "notes": [],
-        "error": None,
-        "epoch": 0,
-        "artifacts": [],
-    }
+    empty = {"warnings": [], "notes": [], "error": None, "epoch": 0, "artifacts": []}
+    given = {"command": list(command), "overrides": list(overrides)}
+    return record.begin(**known, **given, seconds=None, **empty)
 
 
 def _claim(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / RECORD).exists():
-        return _refuse_if_worth_keeping(Run(folder, _read_record(folder / RECORD)))
+        return _refuse_if_worth_keeping(Run(folder, record.read(folder / RECORD)))
     try:
         (folder / "checkpoints").mkdir()
     except FileExistsError as error:
@@ -200,19 +207,9 @@ def _refuse_if_worth_keeping(run: Run) -> None:
     run.checkpoints.mkdir(exist_ok=True)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise RunError(f"{path} is damaged ({error}); the run cannot be read") from error
-    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise RunError(f"{path} is not the record of an ibdrop run: it states no format")
-    if record["format"] > FORMAT:
-        raise RunError(
-            f"{path.parent} was written by a newer ibdrop "
-            f"(format {record['format']}, this one reads {FORMAT}); upgrade ibdrop"
-        )
-    return record
+def _because(run: Run) -> str:
+    error = run.record.get("error")
+    return f": it failed before it began ({error})" if error else "; it cannot be rebuilt"
 
 
 def _why_no_run(folder: Path) -> str:
