@@ -1,0 +1,185 @@
+"""From a configuration to objects: the only place that instantiates, and where configs stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from ibdrop.artifacts.base import Artifact, Trained
+from ibdrop.data.base import ImageData, ImageSpec
+from ibdrop.errors import ConfigError, IbdropError
+from ibdrop.learning.checkpoint import load_checkpoint
+from ibdrop.learning.loader import Position, count_batches
+from ibdrop.learning.module import InformationClassifier
+from ibdrop.learning.objective import InformationWeight
+from ibdrop.learning.trainer import TrainerOptions
+from ibdrop.runs.folder import Run
+from ibdrop.seeds import key
+
+__all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "trained"]
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that training needs, built from one configuration."""
+
+    data: ImageData
+    module: InformationClassifier
+    options: TrainerOptions
+    device: torch.device
+    fresh_model: Callable[[], nn.Module]
+
+
+def experiment(config: Config) -> Experiment:
+    """Builds data, network, objective and optimiser.
+
+    Raises:
+        ConfigError: A constructor refuses a value.
+        DataError: The data are missing or damaged.
+    """
+    how = options(config)
+    device = how.pick_device()
+    images = data(config).to(device)
+    network = model(config, images.spec).to(device)
+    size = min(config["batch_size"], len(images.train))
+    steps = min(count_batches(images.train, size), how.limit_steps or 1 << 62)
+    weight = InformationWeight(
+        config["beta"], config["beta_units"], len(images.train), config["beta_warmup"]
+    )
+    module = InformationClassifier(
+        network,
+        images.inputs,
+        weight,
+        _make(config, "optim"),
+        _make(config, "schedule"),
+        how,
+        Position(),
+        epochs=config["epochs"],
+        steps=steps,
+        batch_size=size,
+        seed=config["seed"],
+    )
+    return Experiment(images, module, how, device, lambda: model(config, images.spec).to(device))
+
+
+def options(config: Config) -> TrainerOptions:
+    """How to compute."""
+    found: TrainerOptions = _make(config, "trainer")
+    return found
+
+
+def data(config: Config) -> ImageData:
+    """The data set, on the CPU."""
+    found: ImageData = _make(config, "dataset", seed=config["seed"])
+    return found
+
+
+def model(config: Config, spec: ImageSpec) -> nn.Module:
+    """The network with fresh weights, keyed by the seed, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(config["seed"], "init"))
+        network: nn.Module = _make(
+            config,
+            "model",
+            in_channels=spec.channels,
+            image_size=(spec.height, spec.width),
+            num_classes=len(spec.classes),
+            noise=_make(config, "noise"),
+        )
+        _make(config, "init")(network)
+    if config["trainer"].get("channels_last", True):
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def artifacts(config: Config, names: Iterable[str] | None = None) -> dict[str, Artifact]:
+    """The artifacts that a run writes, or those of them that are named.
+
+    Raises:
+        ConfigError: A name is none of the run's artifacts.
+    """
+    nodes = config["artifacts"] or {}
+    chosen = list(nodes) if names is None else list(names)
+    unknown = [name for name in chosen if name not in nodes]
+    if unknown:
+        raise ConfigError(
+            [f"artifacts.{name}: the run has {', '.join(nodes) or 'none'}" for name in unknown]
+        )
+    return {name: _instantiate(f"artifacts.{name}", nodes[name]) for name in chosen}
+
+
+def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
+    """Reloads the network of a run from its best checkpoint, with its data.
+
+    Arguments:
+        run: The run.
+        overrides: `KEY=VALUE` changes to its configuration, such as `dataset.root=DIR`.
+
+    Raises:
+        RunError: The checkpoint is missing or damaged.
+        ConfigError: An override names no key of the run.
+    """
+    config = overridden(run.config, overrides)
+    device = options(config).pick_device()
+    images = data(config).to(device)
+    network = model(config, images.spec).to(device)
+    network.load_state_dict(load_checkpoint(run.checkpoints / "best.ckpt", device)["model"])
+
+    def untrained() -> nn.Module:
+        return model(config, images.spec).to(device).eval()
+
+    return Trained(network.eval(), images, device, config["seed"], untrained, run.folder)
+
+
+def overridden(config: Config, overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of a run's configuration with `KEY=VALUE` changes of existing keys.
+
+    Raises:
+        ConfigError: A change is no `KEY=VALUE`, or names no key of the configuration.
+    """
+    changed = OmegaConf.create(dict(config))
+    OmegaConf.set_struct(changed, True)
+    problems = []
+    for override in overrides:
+        name, equals, _ = override.partition("=")
+        if not equals:
+            problems.append(f"{override}: is no KEY=VALUE")
+            continue
+        try:
+            changed.merge_with_dotlist([override])
+        except OmegaConfBaseException:
+            problems.append(f"{name}: the run's config.yaml has no such key")
+    if problems:
+        raise ConfigError(problems)
+    plain = OmegaConf.to_container(changed, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(name): value for name, value in plain.items()}
+
+
+def _make(config: Config, group: str, **supplied: Any) -> Any:
+    return _instantiate(group, config[group], **supplied)
+
+
+def _instantiate(where: str, node: Config, **supplied: Any) -> Any:
+    """Calls a node's target; what its constructor refuses is the user's to mend."""
+    try:
+        return instantiate(dict(node), **supplied, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, IbdropError):
+            raise cause from None
+        if isinstance(cause, ValueError):
+            raise ConfigError([f"{where}: {cause}"]) from error
+        raise cause if cause is not None else error from None

@@ -1,0 +1,96 @@
+"""Training from beginning, or from where it was interrupted, to the network that is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from ibdrop.data.base import Batch, ImageData
+from ibdrop.learning.batchnorm import reestimate
+from ibdrop.learning.checkpoint import load_checkpoint, save_checkpoint
+from ibdrop.learning.loader import Chunks, batches
+from ibdrop.learning.module import InformationClassifier
+from ibdrop.learning.recorder import Recorder
+from ibdrop.learning.trainer import TrainerOptions, make_trainer
+
+__all__ = ["finish", "fit"]
+
+
+class _Validation:
+    """The validation split as a loader whose length Lightning can know."""
+
+    def __init__(self, data: ImageData, options: TrainerOptions) -> None:
+        self.batches = list(batches(data.val, options.eval_batch_size, options.limit_images))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def fit(
+    module: InformationClassifier,
+    data: ImageData,
+    options: TrainerOptions,
+    recorder: Recorder,
+    *,
+    callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
+) -> None:
+    """Trains for the epochs that are left.
+
+    Arguments:
+        module: What to train; its position tells where to begin.
+        data: The data, on the device that the options pick.
+        options: How to compute.
+        recorder: Writes metrics and checkpoints.
+        callbacks: Further callbacks.
+        loggers: Lightning loggers, which get one row per epoch.
+    """
+    left = module.epochs - module.position.epoch
+    if left <= 0:
+        return
+    torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    chunks = Chunks(
+        data.train, module.batch_size, module.position, module.seed, module.steps
+    )
+    trainer = make_trainer(
+        options, epochs=left, callbacks=[recorder, *callbacks], loggers=loggers
+    )
+    validation = _Validation(data, options) if len(data.val) else None
+    trainer.fit(module, chunks, validation)
+
+
+def finish(
+    module: InformationClassifier, data: ImageData, options: TrainerOptions, recorder: Recorder,
+    *, reestimate_batchnorm: bool,
+) -> None:
+    """Goes back to the best epoch and re-estimates batch norm for the test.
+
+    The result replaces `best.ckpt`, so that every later command reads the tested network.
+    """
+    content = load_checkpoint(recorder.best_path)
+    module.model.load_state_dict(content["model"])
+    module.model.to(options.pick_device())
+    if reestimate_batchnorm:
+        epoch = max(0, int(content["epoch"]) - 1)
+        limit = None if options.limit_steps is None else options.limit_steps * module.batch_size
+        reestimate(module.model, _training_inputs(data, epoch, options, limit))
+        content["model"] = module.model.state_dict()
+        save_checkpoint(recorder.best_path, content)
+    module.model.eval()
+
+
+def _training_inputs(
+    data: ImageData, epoch: int, options: TrainerOptions, limit: int | None
+) -> Iterator[Tensor]:
+    count = min(len(data.train), limit or len(data.train))
+    for index in torch.arange(count).split(options.eval_batch_size):
+        batch: Batch = data.train.batch(index, epoch)
+        yield data.inputs(batch.images)

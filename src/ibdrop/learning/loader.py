@@ -1,0 +1,107 @@
+"""Batches for training and evaluation, taken from resident data without a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ibdrop.data.base import Batch, ImageSet
+from ibdrop.seeds import generator
+
+__all__ = ["Chunk", "Chunks", "Position", "batches", "count_batches"]
+
+SECONDS_PER_CHUNK = 0.5
+MOST_STEPS = 256
+MOST_PIXELS = 64_000_000
+
+
+@dataclass
+class Position:
+    """How far training has come: the only truth about it, and what a checkpoint stores.
+
+    Attributes:
+        epoch: The number of finished epochs.
+        step: The number of optimiser steps done in the epoch under way.
+    """
+
+    epoch: int = 0
+    step: int = 0
+
+
+class Chunk(NamedTuple):
+    """Several batches rendered at once.
+
+    Attributes:
+        images: Pixels as uint8, with shape :math:`(M B, C, H, W)`.
+        labels: Classes, with shape :math:`(M B)`.
+        steps: The number of batches :math:`M`.
+    """
+
+    images: Tensor
+    labels: Tensor
+    steps: int
+
+
+class Chunks:
+    """An epoch of shuffled training data, cut into chunks of about half a second.
+
+    The order is keyed by seed and epoch, so it is the same however the epoch is cut and wherever
+    it is resumed. The remainder that fills no batch is left out of the epoch.
+
+    Arguments:
+        images: The training images.
+        batch_size: The number of images :math:`B` per optimiser step.
+        position: Where to begin; read at the start of each epoch.
+        seed: The seed of the run.
+        steps: The number of steps of an epoch.
+    """
+
+    def __init__(
+        self, images: ImageSet, batch_size: int, position: Position, seed: int, steps: int
+    ) -> None:
+        self.images = images
+        self.batch_size = min(batch_size, len(images))
+        self.position = position
+        self.seed = seed
+        self.steps = steps
+        self.pace = 2
+
+    def __iter__(self) -> Iterator[Chunk]:
+        epoch, step = self.position.epoch, self.position.step
+        order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
+        while step < self.steps:
+            started = time.monotonic()
+            count = min(self.pace, self.steps - step)
+            index = order[step * self.batch_size : (step + count) * self.batch_size]
+            batch = self.images.batch(index, epoch)
+            step += count
+            yield Chunk(batch.images, batch.labels, count)
+            self._keep_pace(count, time.monotonic() - started, batch.images[0].numel())
+
+    def _keep_pace(self, count: int, seconds: float, pixels: int) -> None:
+        wanted = int(count * SECONDS_PER_CHUNK / max(seconds, 1e-3))
+        most = min(MOST_STEPS, MOST_PIXELS // (self.batch_size * pixels))
+        self.pace = max(1, min(wanted, 2 * self.pace, most))
+
+
+def count_batches(images: ImageSet, batch_size: int) -> int:
+    """The number of full batches in an epoch, at least one."""
+    return max(1, len(images) // batch_size)
+
+
+def batches(images: ImageSet, batch_size: int, limit: int | None = None) -> Iterator[Batch]:
+    """Goes once through the images in order, for evaluation.
+
+    Arguments:
+        images: The images.
+        batch_size: The number of images per batch; the last one may be smaller.
+        limit: The number of images to stop after, or `None` for all.
+    """
+    count = len(images) if limit is None else min(limit, len(images))
+    for index in torch.arange(count).split(batch_size):
+        yield images.batch(index)

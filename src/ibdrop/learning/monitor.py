@@ -1,0 +1,86 @@
+"""What each noisy layer lets through; collapse is shown, never hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ibdrop.models.base import Prediction
+from ibdrop.noise.base import Noisy
+
+__all__ = ["COLLAPSED", "LayerMonitor", "collapse_warnings"]
+
+COLLAPSED = 0.01
+"""Nats per sample under which a layer is said to carry nothing."""
+
+AT_CAP = 0.99
+"""Share of the cap above which alpha counts as being at the cap."""
+
+
+class LayerMonitor:
+    """Gathers, for each noisy layer, what it costs and how much of it is alive.
+
+    Everything stays on the device until `figures` is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.sums: dict[str, Tensor] = {}
+        self.alive: dict[str, Tensor] = {}
+        self.units: dict[str, int] = {}
+
+    def update(self, prediction: Prediction) -> None:
+        """Takes in the layers of a batch of predictions."""
+        self.images += len(prediction.logits)
+        for name, layer in prediction.layers.items():
+            self.units[name] = layer.z[0].numel()
+            alive = (layer.z != 0).any(0)
+            self.alive[name] = self.alive[name] | alive if name in self.alive else alive
+            if layer.kl is not None:
+                sums = _sums(layer)
+                self.sums[name] = self.sums[name] + sums if name in self.sums else sums
+
+    def figures(self) -> dict[str, float]:
+        """Gives `quantity/layer` for each layer.
+
+        `kl`: nats per sample; `kl_per_unit`: nats per sample and unit; `at_cap`: share of alphas
+        at the cap; `alpha`: their mean; `dead`: share of units that were 0 for every image.
+        """
+        found: dict[str, float] = {}
+        for name, units in self.units.items():
+            found[f"dead/{name}"] = 1.0 - self.alive[name].double().mean().item()
+            if name in self.sums:
+                kl, at_cap, alpha = (self.sums[name] / self.images).tolist()
+                found[f"kl/{name}"] = kl
+                found[f"kl_per_unit/{name}"] = kl / units
+                found[f"at_cap/{name}"] = at_cap / units
+                found[f"alpha/{name}"] = alpha / units
+        return found
+
+
+def _sums(layer: Noisy) -> Tensor:
+    assert layer.kl is not None
+    nothing = layer.kl.new_zeros((), dtype=torch.float64)
+    alpha = nothing if layer.alpha is None else layer.alpha.sum(dtype=torch.float64)
+    at_cap = nothing
+    if layer.alpha is not None and layer.cap is not None:
+        at_cap = (layer.alpha > AT_CAP * layer.cap).sum(dtype=torch.float64)
+    return torch.stack([layer.kl.sum(dtype=torch.float64), at_cap, alpha])
+
+
+def collapse_warnings(figures: Mapping[str, float]) -> list[str]:
+    """One sentence for each layer that carries less than a hundredth of a nat per sample."""
+    sentences = []
+    for key, nats in figures.items():
+        quantity, _, layer = key.partition("/")
+        if quantity == "kl" and nats < COLLAPSED:
+            share = figures.get(f"at_cap/{layer}", 0.0)
+            sentences.append(
+                f"layer {layer} has collapsed: it carries {nats:.2g} nats per sample "
+                f"({share:.0%} of its alphas are at the cap), so it is constant noise and no "
+                "information bottleneck; try a smaller beta, beta_warmup, or "
+                "noise.parametrisation=squareplus"
+            )
+    return sentences

@@ -1,0 +1,85 @@
+"""The progress bar of training."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ibdrop.learning.loader import Chunk, Position
+
+__all__ = ["TrainingProgress", "bar", "say"]
+
+
+def bar(console: Console | None = None, *, shown: bool = True) -> Progress:
+    """Creates a progress bar with a description, a count, times and a last column for figures."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=console or Console(stderr=True),
+        disable=not shown,
+        refresh_per_second=4,
+    )
+
+
+class TrainingProgress(pl.Callback):
+    """Shows steps done, time left, and the figures of the last epoch.
+
+    Arguments:
+        position: How far training has come.
+        epochs: The number of epochs of the whole run.
+        steps: The number of optimiser steps per epoch.
+        shown: Whether to draw anything.
+    """
+
+    def __init__(self, position: Position, epochs: int, steps: int, *, shown: bool = True) -> None:
+        self.position, self.epochs, self.steps = position, epochs, steps
+        self.progress = bar(shown=shown)
+        self.task = self.progress.add_task("train", total=epochs * steps, figures="")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.progress.start()
+        self._draw()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object,
+        batch: Chunk, batch_idx: int,
+    ) -> None:
+        self._draw()
+
+    def show(self, row: dict[str, float]) -> None:
+        """Writes the figures of an epoch above the bar."""
+        words = [f"epoch {row['epoch']:>3.0f}/{self.epochs}", f"train CE {row['train_ce']:.4f}"]
+        if "val_ce" in row:
+            words.append(f"val CE {row['val_ce']:.4f}")
+            words.append(f"val error {100 * (1 - row['val_accuracy']):.2f} %")
+            if any(name.startswith("kl/") for name in row):
+                words.append(f"KL {row['val_kl']:,.0f} nats")
+        self.progress.console.print("  ".join(words), highlight=False)
+
+    def stop(self) -> None:
+        """Takes the bar off the screen's bottom, whatever ended the training."""
+        self.progress.stop()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self.stop()
+
+    def _draw(self) -> None:
+        done = self.position.epoch * self.steps + self.position.step
+        self.progress.update(self.task, completed=done, description=f"epoch "
+                             f"{min(self.position.epoch + 1, self.epochs)}/{self.epochs}")
+
+
+def say(words: str) -> None:
+    """Prints a line for the person at the terminal, beside any progress bar."""
+    Console(stderr=True).print(words, highlight=False, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""One deterministic pass over the test set: the figures, and every artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ibdrop.artifacts.base import Artifact, Trained
+from ibdrop.artifacts.calibration import brier_score, expected_calibration_error
+from ibdrop.learning.loader import batches
+from ibdrop.learning.monitor import LayerMonitor
+
+__all__ = ["infer", "test_figures"]
+
+
+@torch.no_grad()
+def infer(
+    trained: Trained,
+    artifacts: Mapping[str, Artifact],
+    folder: Path,
+    *,
+    batch_size: int,
+    limit: int | None = None,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> tuple[dict[str, object], list[Path]]:
+    """Evaluates a network with the noise off and writes what the artifacts make of it.
+
+    Arguments:
+        trained: The network and its data.
+        artifacts: What to gather and write, by name.
+        folder: Where to write.
+        batch_size: The number of images per batch; the figures do not depend on it.
+        limit: The number of images to stop after.
+        on_batch: Called with the number of images of each batch, for a progress bar.
+
+    Returns:
+        The figures of the test set and the files written.
+    """
+    monitor = LayerMonitor()
+    probabilities, labels = [], []
+    for artifact in artifacts.values():
+        artifact.begin(trained)
+    for batch in batches(trained.data.test, batch_size, limit):
+        prediction = trained.model(trained.data.inputs(batch.images), sample=False)
+        monitor.update(prediction)
+        probabilities.append(prediction.logits.double().softmax(1).cpu())
+        labels.append(batch.labels.cpu())
+        for artifact in artifacts.values():
+            artifact.update(batch, prediction)
+        on_batch(len(batch.labels))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [path for artifact in artifacts.values() for path in artifact.write(folder)]
+    figures = test_figures(torch.cat(probabilities), torch.cat(labels))
+    return figures | _layer_figures(monitor.figures()), files
+
+
+def test_figures(probabilities: Tensor, labels: Tensor) -> dict[str, object]:
+    """Accuracy, error, NLL in nats, Brier score and calibration error (15 bins).
+
+    Arguments:
+        probabilities: Predictive distributions, with shape :math:`(N, K)`.
+        labels: The true classes, with shape :math:`(N)`.
+    """
+    right = probabilities.argmax(1) == labels
+    of_truth = probabilities.gather(1, labels[:, None]).clamp_min(1e-300)
+    accuracy = right.double().mean().item()
+    return {
+        "test_images": len(labels),
+        "test_accuracy": accuracy,
+        "test_error": 1 - accuracy,
+        "test_nll": -of_truth.log().mean().item(),
+        "test_brier": float(brier_score(probabilities, labels)),
+        "test_ece": float(expected_calibration_error(probabilities, labels)),
+    }
+
+
+def _layer_figures(figures: Mapping[str, float]) -> dict[str, object]:
+    """Turns `quantity/layer` into one table per quantity, and adds the total."""
+    tables: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        quantity, _, layer = name.partition("/")
+        tables.setdefault(quantity, {})[layer] = value
+    found: dict[str, object] = dict(tables)
+    if "kl" in tables:
+        found["kl_total"] = sum(tables["kl"].values())
+    return found

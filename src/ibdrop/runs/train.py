@@ -1,0 +1,262 @@
+"""The central recipe: a config and a folder become a finished run."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+from ibdrop import build
+from ibdrop.artifacts.base import Artifact, Trained
+from ibdrop.errors import ConfigError, IbdropError, Interrupted
+from ibdrop.learning.fit import finish, fit
+from ibdrop.learning.interrupt import Interruption
+from ibdrop.learning.monitor import collapse_warnings
+from ibdrop.learning.progress import TrainingProgress, bar, say
+from ibdrop.learning.recorder import Recorder
+from ibdrop.learning.trainer import TrainerOptions
+from ibdrop.runs import provenance
+from ibdrop.runs.evaluate import infer
+from ibdrop.runs.folder import Run
+from ibdrop.runs.report import report
+
+__all__ = ["resume", "train"]
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: dict[str, Any],
+    folder: Path,
+    *,
+    command: Sequence[str],
+    overrides: Sequence[str],
+) -> float:
+    """Trains, tests and reports a run.
+
+    Arguments:
+        config: The resolved config of plain values.
+        folder: The run folder.
+        command: The command line, word by word.
+        overrides: The overrides of this very run.
+
+    Returns:
+        The test error, in [0, 1].
+
+    Raises:
+        IbdropError: What the user can mend; the run is then marked failed or interrupted.
+    """
+    run = Run.create(folder, config, command=command, overrides=overrides)
+    return _carry_out(run)
+
+
+def resume(run: Run) -> float:
+    """Continues an interrupted run to the same end as if nothing had happened.
+
+    Returns:
+        The test error, in [0, 1].
+    """
+    run.update(status="running", error=None, ended=None, **provenance.process())
+    return _carry_out(run)
+
+
+def _carry_out(run: Run) -> float:
+    with Interruption() as interruption, _recording(run) as close:
+        experiment = build.experiment(run.config)
+        artifacts = build.artifacts(run.config)
+        module, options = experiment.module, experiment.options
+        recorder = Recorder(
+            run.checkpoints,
+            run.metrics_csv,
+            interruption,
+            options.checkpoint_minutes,
+            lambda row, better: _after_epoch(run, progress, row, better),
+        )
+        if recorder.last.exists():
+            recorder.restore(module)
+        progress = TrainingProgress(
+            module.position, module.epochs, module.steps, shown=options.progress
+        )
+        _describe(run, experiment)
+        fit(
+            module,
+            experiment.data,
+            options,
+            recorder,
+            callbacks=[progress],
+            loggers=_loggers(run),
+        )
+        interruption.check()
+        finish(
+            module,
+            experiment.data,
+            options,
+            recorder,
+            reestimate_batchnorm=run.config["reestimate_batchnorm"],
+        )
+        trained = Trained(
+            module.model,
+            experiment.data,
+            experiment.device,
+            run.config["seed"],
+            lambda: experiment.fresh_model().eval(),
+            run.folder,
+        )
+        return _test(run, trained, artifacts, options, interruption, close)
+
+
+def _test(
+    run: Run,
+    trained: Trained,
+    artifacts: Mapping[str, Artifact],
+    options: TrainerOptions,
+    interruption: Interruption,
+    close: Close,
+) -> float:
+    count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
+    with bar(shown=options.progress) as progress:
+        task = progress.add_task("test", total=count, figures="")
+
+        def on_batch(images: int) -> None:
+            interruption.check()
+            progress.advance(task, images)
+
+        figures, files = infer(
+            trained,
+            artifacts,
+            run.artifacts,
+            batch_size=options.eval_batch_size,
+            limit=options.limit_images,
+            on_batch=on_batch,
+        )
+    per_layer = figures.get("kl", {})
+    shares = figures.get("at_cap", {})
+    assert isinstance(per_layer, dict)
+    assert isinstance(shares, dict)
+    flat = {f"kl/{name}": nats for name, nats in per_layer.items()}
+    flat |= {f"at_cap/{name}": share for name, share in shares.items()}
+    run.update(
+        metrics=figures,
+        artifacts=[str(path.relative_to(run.folder)) for path in files],
+        warnings=[*run.record["warnings"], *collapse_warnings(flat)],
+    )
+    close("finished")
+    report(run.folder)
+    _farewell(run, figures)
+    error = figures["test_error"]
+    assert isinstance(error, float)
+    return error
+
+
+def _describe(run: Run, experiment: build.Experiment) -> None:
+    """Notes in `run.json` what was decided, and tells the user."""
+    module = experiment.module
+    b = module.weight.b
+    device = provenance.device_name(experiment.device)
+    parameters = sum(p.numel() for p in module.model.parameters() if p.requires_grad)
+    notes = [experiment.data.note] if experiment.data.note else []
+    run.update(
+        device=device,
+        effective_beta=b,
+        parameters=parameters,
+        train_images=len(experiment.data.train),
+        notes=notes,
+    )
+    units = run.config["beta_units"]
+    say(
+        f"{run.name} on {device}: {parameters:,} parameters, "
+        f"{len(experiment.data.train):,} training images, {module.epochs} epochs; "
+        f"beta {run.config['beta']:g} in {units} units: one nat of KL costs b = {b:.3g}",
+    )
+
+
+def _after_epoch(
+    run: Run, progress: TrainingProgress, row: dict[str, float], better: bool
+) -> None:
+    progress.show(row)
+    for sentence in collapse_warnings(row):
+        log.warning(sentence)
+    fields: dict[str, Any] = {"epoch": int(row["epoch"])}
+    if better:
+        fields["best"] = {
+            name: row[name] for name in ("epoch", "val_accuracy", "val_ce") if name in row
+        }
+    run.update(**fields)
+
+
+Close = Callable[..., None]
+
+
+@contextmanager
+def _recording(run: Run) -> Iterator[Close]:
+    """Leaves `run.json` saying how the run ended, whatever ends it."""
+    before, started = float(run.record.get("seconds") or 0.0), time.monotonic()
+
+    def close(status: str, error: str | None = None) -> None:
+        seconds = round(before + time.monotonic() - started, 1)
+        run.update(status=status, error=error, ended=provenance.now(), seconds=seconds)
+
+    try:
+        yield close
+    except Interrupted as error:
+        sentence = f"{error}; `ibdrop resume {run.folder}` continues it"
+        close("interrupted", sentence)
+        raise Interrupted(sentence, error.status - 128) from error
+    except IbdropError as error:
+        close("failed", str(error))
+        raise
+    except Exception as error:
+        log.exception("the run failed")
+        close("failed", traceback.format_exception_only(error)[-1].strip())
+        raise
+
+
+def _farewell(run: Run, figures: dict[str, object]) -> None:
+    say(f"test error {100 * float(str(figures['test_error'])):.2f} %")
+    for sentence in run.record["warnings"]:
+        say(f"[bold yellow]warning:[/] {sentence}")
+    say(f"folder  {run.folder}")
+    say(f"report  {run.report}")
+    say(f"repeat  {provenance.repeat(run.record['command'], run.record['overrides'])}")
+
+
+def _loggers(run: Run) -> list[Logger]:
+    made: list[Logger] = []
+    for name in run.config["loggers"]:
+        if name == "tensorboard":
+            made.append(_tensorboard(run))
+        elif name == "mlflow":
+            made.append(_mlflow(run))
+    return made
+
+
+def _tensorboard(run: Run) -> Logger:
+    try:
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        return TensorBoardLogger(run.folder, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise _missing_extra("tensorboard") from error
+
+
+def _mlflow(run: Run) -> Logger:
+    """MLflow's SQLite store beside the runs: its plain file store is no longer supported."""
+    try:
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        store = Path(run.config["output_dir"]).absolute() / "mlflow.db"
+        return MLFlowLogger("ibdrop", run_name=run.name, tracking_uri=f"sqlite:///{store}")
+    except ModuleNotFoundError as error:
+        raise _missing_extra("mlflow") from error
+
+
+def _missing_extra(name: str) -> ConfigError:
+    return ConfigError(
+        [f"loggers: {name} is not installed; `pip install 'ibdrop[{name}]'` brings it"]
+    )
