@@ -98,7 +98,7 @@ def model(config: Config, spec: ImageSpec) -> nn.Module:
         )
         _make(config, "init")(network)
     if config["trainer"].get("channels_last", True):
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     return network
 
 

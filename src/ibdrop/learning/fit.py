@@ -57,19 +57,20 @@ def fit(
         return
     torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    chunks = Chunks(
-        data.train, module.batch_size, module.position, module.seed, module.steps
-    )
-    trainer = make_trainer(
-        options, epochs=left, callbacks=[recorder, *callbacks], loggers=loggers
-    )
+    module.train()
+    chunks = Chunks(data.train, module.batch_size, module.position, module.seed, module.steps)
+    trainer = make_trainer(options, epochs=left, callbacks=[recorder, *callbacks], loggers=loggers)
     validation = _Validation(data, options) if len(data.val) else None
     trainer.fit(module, chunks, validation)
 
 
 def finish(
-    module: InformationClassifier, data: ImageData, options: TrainerOptions, recorder: Recorder,
-    *, reestimate_batchnorm: bool,
+    module: InformationClassifier,
+    data: ImageData,
+    options: TrainerOptions,
+    recorder: Recorder,
+    *,
+    reestimate_batchnorm: bool,
 ) -> None:
     """Goes back to the best epoch and re-estimates batch norm for the test.
 

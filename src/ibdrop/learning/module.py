@@ -84,9 +84,7 @@ class InformationClassifier(pl.LightningModule):
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         size = len(chunk.labels) // chunk.steps
         terms, right = [], []
-        for images, labels in zip(
-            chunk.images.split(size), chunk.labels.split(size), strict=True
-        ):
+        for images, labels in zip(chunk.images.split(size), chunk.labels.split(size), strict=True):
             term, logits = self.step(images, labels)
             terms.append(term)
             right.append((logits, labels))
@@ -116,9 +114,7 @@ class InformationClassifier(pl.LightningModule):
         self.position.step = step + 1
         return terms, prediction.logits.detach()
 
-    def _gather(
-        self, terms: list[Terms], right: list[tuple[Tensor, Tensor]], size: int
-    ) -> None:
+    def _gather(self, terms: list[Terms], right: list[tuple[Tensor, Tensor]], size: int) -> None:
         losses = torch.stack([term.loss.detach() for term in terms])
         if not bool(losses.isfinite().all()):
             self._stop_at_nan(terms, losses)

@@ -47,8 +47,12 @@ class TrainingProgress(pl.Callback):
         self._draw()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object,
-        batch: Chunk, batch_idx: int,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: Chunk,
+        batch_idx: int,
     ) -> None:
         self._draw()
 
@@ -76,8 +80,11 @@ class TrainingProgress(pl.Callback):
 
     def _draw(self) -> None:
         done = self.position.epoch * self.steps + self.position.step
-        self.progress.update(self.task, completed=done, description=f"epoch "
-                             f"{min(self.position.epoch + 1, self.epochs)}/{self.epochs}")
+        self.progress.update(
+            self.task,
+            completed=done,
+            description=f"epoch {min(self.position.epoch + 1, self.epochs)}/{self.epochs}",
+        )
 
 
 def say(words: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-
 from ibdrop.errors import Interrupted
 from ibdrop.files import read_csv, write_csv
 from ibdrop.learning.checkpoint import load_checkpoint, save_checkpoint
@@ -69,8 +68,12 @@ class Recorder(pl.Callback):
         self.started = self.saved = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object,
-        batch: Chunk, batch_idx: int,
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: Chunk,
+        batch_idx: int,
     ) -> None:
         if time.monotonic() - self.saved > self.interval:
             self._save_last(pl_module)
@@ -125,5 +128,3 @@ def _merit(row: dict[str, float]) -> tuple[float, float]:
     if "val_accuracy" not in row:
         return (row["epoch"], 0.0)
     return (row["val_accuracy"], -row["val_ce"])
-
-
