@@ -1,0 +1,155 @@
+"""The pictures of a run or a sweep, in the order in which a reader wants them."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Picture", "find_pictures", "numbers"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
+NUMBERS = (".csv", ".npz", ".json", ".txt")
+
+# (part of the file's name, section, title, how to read it); the first that fits counts.
+KNOWN = (
+    (
+        "error_",
+        "What the information term does",
+        "Error and information against beta",
+        "Above, the test error; below, the nats per image that pass the noisy layers. Points are "
+        "runs, lines their means, bars one standard deviation over the seeds. Look for the "
+        "largest beta that does not cost accuracy.",
+    ),
+    (
+        "plane",
+        "What the information term does",
+        "Information plane",
+        "Each point is a run: how many nats the representation costs, against the test "
+        "cross-entropy. Down is better, left is cheaper; the knee is the useful trade.",
+    ),
+    (
+        "curve",
+        "Learning",
+        "Learning curves",
+        "Cross-entropy and KL in nats, and accuracy, per epoch. A gap between training and "
+        "validation is overfitting; KL falling to zero is collapse.",
+    ),
+    (
+        "confusion",
+        "Mistakes",
+        "Confusion matrix",
+        "Rows are the true classes, columns what the network said; the diagonal is right.",
+    ),
+    (
+        "quality",
+        "Where the information is",
+        "Quality of the heat maps",
+        "How much of the heat lies on the target, beside what a map that knows nothing gets and "
+        "what a perfect map could get; only what stands clear of the floor says something.",
+    ),
+    (
+        "heat",
+        "Where the information is",
+        "KL heat maps",
+        "Bright places carry many nats through the noisy layer, dark ones were replaced by "
+        "noise. Each layer has its own scale, in nats per position; compare numbers, not "
+        "colours, between layers.",
+    ),
+    (
+        "kl_",
+        "Where the information is",
+        "KL maps",
+        "The information that passes each position, in nats.",
+    ),
+    (
+        "calib",
+        "How sure it is",
+        "Calibration diagram",
+        "Confidence against the share that is right. On the diagonal the network's confidence "
+        "can be believed; below it the network is too sure of itself.",
+    ),
+    (
+        "rank",
+        "How sure it is",
+        "Entropy ranking",
+        "Test images ordered by the entropy of the prediction, averaged over passes with the "
+        "noise on: those the network is surest of, and those it is least sure of.",
+    ),
+    (
+        "entrop",
+        "How sure it is",
+        "Entropy of the prediction",
+        "How the entropy in nats is spread over the test images; mistakes should lie to the "
+        "right.",
+    ),
+)
+OTHER = "Other pictures"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its place in the report.
+
+    Attributes:
+        path: The file.
+        name: Its name within the artifacts.
+        section: The heading under which it belongs.
+        title: What it is.
+        caption: How to read it, in a sentence or two; empty if we cannot know.
+        link: The path from the report.
+    """
+
+    path: Path
+    name: str
+    section: str
+    title: str
+    caption: str
+    link: str
+
+    @property
+    def inlined(self) -> str:
+        """The picture itself as a `data:` address."""
+        kind = mimetypes.guess_type(self.path.name)[0] or "image/png"
+        return f"data:{kind};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+def find_pictures(folder: Path) -> list[Picture]:
+    """All pictures below `folder/artifacts`: known ones in order, then a user's own by name."""
+    artifacts = folder / "artifacts"
+    files = [file for file in sorted(artifacts.rglob("*")) if file.suffix.lower() in SUFFIXES]
+    ranked = sorted((_rank(file), str(file), file) for file in files if not _hidden(file))
+    return [_picture(file, rank, folder) for rank, _, file in ranked]
+
+
+def numbers(folder: Path) -> list[str]:
+    """The files of numbers below `folder`, its runs left out, as paths from `folder`."""
+    places = [*folder.glob("*.csv"), *(folder / "artifacts").rglob("*")]
+    files = [file for file in places if file.suffix in NUMBERS and not _hidden(file)]
+    return sorted(file.relative_to(folder).as_posix() for file in files)
+
+
+def _rank(file: Path) -> int:
+    names = (file.stem.lower(), file.parent.name.lower())
+    for name in names:
+        for rank, known in enumerate(KNOWN):
+            if known[0] in name:
+                return rank
+    return len(KNOWN)
+
+
+def _picture(file: Path, rank: int, folder: Path) -> Picture:
+    name = file.relative_to(folder / "artifacts").as_posix()
+    link = file.relative_to(folder).as_posix()
+    words = file.stem.replace("_", " ").replace("-", " ")
+    if rank == len(KNOWN):
+        return Picture(file, name, OTHER, words, "", link)
+    part, section, title, caption = KNOWN[rank]
+    detail = "".join(words.split()).lower()
+    plain = detail in ("".join(title.split()).lower(), part, f"{part}s", "kl_heatmap")
+    return Picture(file, name, section, title if plain else f"{title}: {words}", caption, link)
+
+
+def _hidden(file: Path) -> bool:
+    return file.name.startswith(".")
