@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["Noise", "NoiseFactory", "Noisy"]
+__all__ = ["Noise", "NoiseFactory", "Noisy", "standard_normal", "widen"]
 
 
 class Noisy(NamedTuple):
@@ -68,3 +69,13 @@ class Noise(nn.Module, ABC):
 
 NoiseFactory = Callable[[int], Noise]
 """Makes the noise of one layer from its number of channels."""
+
+
+def widen(x: Tensor) -> Tensor:
+    """Gives `x` in float32, or as it is where it is finer: logarithms do not survive bfloat16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def standard_normal(like: Tensor) -> Tensor:
+    """Draws from N(0, 1) in the shape and layout of `like`, in float32 at least."""
+    return torch.randn_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
