@@ -1,0 +1,206 @@
+"""`ibdrop train`: the one Hydra application."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from ibdrop.cli import mistakes
+from ibdrop.cli.hooks import plain
+from ibdrop.cli.session import Failure, Session, Stop, current
+from ibdrop.config.location import conf_dir
+from ibdrop.config.schema import register, version_base
+from ibdrop.errors import ConfigError, IbdropError, Interrupted
+
+__all__ = ["SweepError", "main"]
+
+log = logging.getLogger("ibdrop")
+
+
+class SweepError(IbdropError):
+    """Jobs of a sweep failed; the others are finished.
+
+    Arguments:
+        session: The call whose sweep it is.
+    """
+
+    def __init__(self, session: Session) -> None:
+        failures = session.failures
+        mended = all(isinstance(f.error, IbdropError) and f.error.status == 2 for f in failures)
+        self.status = 2 if mended else 1
+        jobs = f"{len(failures)} of {session.jobs}" if session.jobs else str(len(failures))
+        lines = [f"{jobs} jobs of the sweep failed; each train.log tells more"]
+        for failure in failures:
+            kind = "" if isinstance(failure.error, IbdropError) else type(failure.error).__name__
+            text = ": ".join(filter(None, [failure.folder.name, kind, str(failure.error)]))
+            lines.append(text.replace("\n", "\n    "))
+        super().__init__("\n  ".join(lines))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs Hydra on the arguments after `ibdrop train`.
+
+    Raises:
+        IbdropError: What the user can mend, all mistakes in the arguments at once.
+    """
+    register()
+    words, given = _arguments(argv)
+    session = current(["ibdrop", "train", *argv])
+    where = str(conf_dir())
+    application = hydra.main(config_path=where, config_name="train", **version_base())(train)
+    try:
+        with _as_arguments(words), _true_errors():
+            application()
+    except Stop as stop:
+        raise _translated(stop.error, session, given) from stop.error.__cause__
+    except Exception as error:
+        raise _translated(error, session, given) from error.__cause__
+    finally:
+        if session.sweep is not None:
+            _end_sweep(session.sweep)
+    return 0
+
+
+def train(config: DictConfig) -> float:
+    """One run; Hydra has composed the config, made the folder and opened the log."""
+    session = current()
+    session.started = True
+    whole = HydraConfig.get()
+    folder = Path(whole.runtime.output_dir)
+    try:
+        return _train(plain(config), folder, _overrides(whole))
+    except Interrupted as error:
+        raise Stop(error) from error
+    except Exception as error:
+        if isinstance(error, IbdropError) or not (folder / "run.json").is_file():
+            log.exception("the run failed")
+        if whole.mode == RunMode.MULTIRUN:
+            session.failures.append(Failure(folder, error))
+        raise
+    finally:
+        _free_memory()
+
+
+def _train(config: dict[str, Any], folder: Path, overrides: list[str]) -> float:
+    from ibdrop.config.check import check
+    from ibdrop.runs.train import train as carry_out
+
+    check(config)
+    config["output_dir"] = str(Path(config["output_dir"]).expanduser().absolute())
+    return carry_out(config, folder, command=current().command, overrides=overrides)
+
+
+def _overrides(whole: HydraConf) -> list[str]:
+    """The overrides that repeat this run alone, also where a file asks for a sweep."""
+    overrides = [str(override) for override in whole.overrides.task]
+    by_flag = any(str(o).startswith("hydra.mode=") for o in whole.overrides.hydra)
+    by_file = whole.mode == RunMode.MULTIRUN and not by_flag
+    return [*overrides, "hydra.mode=RUN"] if by_file else overrides
+
+
+def _translated(
+    error: BaseException, session: Session, given: argparse.Namespace
+) -> BaseException:
+    """The error to report in place of what came out of Hydra."""
+    _discard(session.claimed)
+    if session.failures and not isinstance(error, Interrupted):
+        return SweepError(session)
+    if session.started or isinstance(error, IbdropError):
+        return error
+    if isinstance(error, mistakes.COMPOSITION_ERRORS):
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            return error
+        folder = Path(given.config_dir).absolute() if given.config_dir else None
+        name = given.config_name or "train"
+        return ConfigError(mistakes.explain(error, given.overrides, folder, name))
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return ConfigError([str(error)])
+    return error
+
+
+def _arguments(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
+    """The arguments in an order that Hydra accepts, and what they are.
+
+    Raises:
+        ConfigError: A flag is unknown or lacks its value.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    with suppress(ConfigError):
+        return list(argv), parser.parse_args(list(argv))
+    given = parser.parse_intermixed_args(list(argv))
+    flags = list(argv)
+    for override in given.overrides:
+        flags.remove(override)
+    return [*given.overrides, *flags], given
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    raise ConfigError([f"{message}; `ibdrop train --help` lists the flags"])
+
+
+@contextmanager
+def _as_arguments(words: Sequence[str]) -> Iterator[None]:
+    """Shows Hydra the command line without the word `train`."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _true_errors() -> Iterator[None]:
+    """Makes Hydra raise what it would print, unless the user has decided about that."""
+    decided = "HYDRA_FULL_ERROR" in os.environ
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        yield
+    finally:
+        if not decided:
+            del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _end_sweep(folder: Path) -> None:
+    from ibdrop.runs.sweep import Sweep, tabulate
+
+    with suppress(IbdropError, OSError):
+        tabulate(folder)
+        Sweep.open(folder).end()
+    print(f"\nsweep   {folder}\ntable   {folder / 'sweep.csv'}")
+    print(f"report  ibdrop report {shlex.quote(str(folder))}", flush=True)
+
+
+def _discard(folder: Path | None) -> None:
+    """Removes a folder that holds nothing but what Hydra put there before the run began."""
+    if folder is None or (folder / "run.json").exists():
+        return
+    for path in [*(folder / ".hydra").glob("*.yaml"), folder / "train.log"]:
+        path.unlink(missing_ok=True)
+    for path in (folder / ".hydra", folder):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _free_memory() -> None:
+    """Gives the GPU's memory back between the jobs of a sweep."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,0 +1,99 @@
+"""The types of the keys at the root of the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+__all__ = [
+    "GROUPS",
+    "TrainConfig",
+    "job_name",
+    "register",
+    "slug",
+    "sweep_name",
+    "version_base",
+]
+
+GROUPS = ("model", "noise", "init", "dataset", "optim", "schedule", "trainer", "artifacts")
+"""The parts of a run, each a node of the config."""
+
+
+@dataclass
+class TrainConfig:
+    """What `ibdrop train` understands; meaning and units are in `conf/train.yaml`."""
+
+    beta: float = 1e-3
+    beta_units: str = "paper"
+    beta_warmup: float = 0.0
+    seed: int = 0
+    epochs: int = 10
+    batch_size: int = 64
+    name: str = MISSING
+    output_dir: str = "outputs"
+    reestimate_batchnorm: bool = True
+    loggers: list[str] = field(default_factory=lambda: ["csv"])
+    model: Any = MISSING
+    noise: Any = MISSING
+    init: Any = MISSING
+    dataset: Any = MISSING
+    optim: Any = MISSING
+    schedule: Any = MISSING
+    trainer: Any = MISSING
+    artifacts: Any = MISSING
+
+
+def register() -> None:
+    """Makes the schema and the resolvers `ibdrop.*` known; must precede composition."""
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig, provider="ibdrop")
+    OmegaConf.register_new_resolver("ibdrop.slug", slug, replace=True)
+    OmegaConf.register_new_resolver("ibdrop.job", job_name, replace=True)
+    OmegaConf.register_new_resolver("ibdrop.sweep", sweep_name, replace=True)
+
+
+def version_base() -> dict[str, str]:
+    """Keyword arguments for Hydra's entry points, of which 1.3 wants to know its own version."""
+    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+
+def slug(text: Any, longest: int = 96) -> str:
+    """Turns a name or a list of overrides into the name of a folder, without `=` and spaces.
+
+    Example:
+        >>> slug(["beta=1e-3", "noise.prior=log_normal"])
+        'beta-1e-3_noise.prior-log_normal'
+    """
+    joined = text if isinstance(text, str) else "_".join(map(str, text))
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "-", joined)
+    return safe.strip("-.")[:longest].rstrip("-.")
+
+
+def job_name(overrides: Sequence[str], positions: Sequence[int] = ()) -> str:
+    """Names the folder of a job by those of its overrides that differ over the sweep.
+
+    Arguments:
+        overrides: The overrides of the job, as `KEY=VALUE`.
+        positions: Which of them differ; all if empty.
+
+    Example:
+        >>> job_name(["trainer=smoke", "beta=0.1"], [1])
+        'beta-0.1'
+    """
+    return slug([overrides[i] for i in positions] or overrides) or "job"
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """Names the folder of a sweep: by `name=` if it is given, or else by its overrides.
+
+    Example:
+        >>> sweep_name(["sweep=beta", "trainer=smoke"])
+        'sweep-beta_trainer-smoke'
+    """
+    named = [override for override in overrides if override.startswith("name=")]
+    return slug(named[-1].removeprefix("name=") if named else overrides) or "sweep"
