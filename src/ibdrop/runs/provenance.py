@@ -18,7 +18,7 @@ from ibdrop import __version__
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["alive", "device_name", "git", "now", "process", "repeat", "versions"]
+__all__ = ["alive", "config_flags", "device_name", "git", "now", "process", "repeat", "versions"]
 
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "hydra-core", "numpy")
 CONFIG_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
@@ -90,13 +90,18 @@ def repeat(command: Sequence[str], overrides: Sequence[str]) -> str:
             that a job of a sweep is repeated alone.
         overrides: The overrides of this very run.
     """
+    return shlex.join(["ibdrop", "train", *config_flags(command), *overrides])
+
+
+def config_flags(command: Sequence[str]) -> list[str]:
+    """The words of a command line that choose where configs come from."""
     kept: list[str] = []
     for position, word in enumerate(command):
         if word in CONFIG_FLAGS:
             kept += command[position : position + 2]
         elif word.startswith(tuple(f"{flag}=" for flag in CONFIG_FLAGS)):
             kept.append(word)
-    return shlex.join(["ibdrop", "train", *kept, *overrides])
+    return kept
 
 
 def device_name(device: torch.device) -> str:

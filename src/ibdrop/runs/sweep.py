@@ -106,6 +106,12 @@ class Sweep:
         waiting = {n: job for n, job in enumerate(self.jobs) if n not in begun}
         return [run for run in self.runs if run.status not in ("finished", "running")], waiting
 
+    def begin_again(self) -> None:
+        """Writes into `sweep.json` that this process carries out the missing jobs."""
+        if self.record:
+            self.record.update(status="running", ended=None, **provenance.process())
+            write_json(self.folder / RECORD, self.record)
+
     def end(self) -> None:
         """Writes into `sweep.json`, if there is one, that no further job will begin."""
         if self.record:
@@ -156,7 +162,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def number(run: Run) -> int:
-    """The number of the job, with which its folder's name begins; -1 if it has none."""
+    """The number of a run's job, with which its folder's name begins; -1 if it has none."""
     digits = run.folder.name.partition("_")[0]
     return int(digits) if digits.isdigit() else -1
 

@@ -1,0 +1,228 @@
+"""The commands that begin with a folder: each chooses, calls, prints, and names the files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["main", "parser"]
+
+HINT = "`ibdrop runs` lists the runs there are; `latest` stands for the newest"
+RUN_HELP = "folder of a run, or `latest`"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Prints the usage and where to find a run, and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {message}\n{HINT}\n")
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Carries out a command on runs.
+
+    Arguments:
+        command: One of `evaluate`, `rank`, `heatmap`, `report`, `compare`, `runs`, `resume`.
+        argv: The words after it.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        IbdropError: What the user can mend.
+    """
+    try:
+        arguments = parser(command).parse_args(list(argv))
+    except SystemExit as done:
+        return int(done.code or 0)
+    from ibdrop.cli import actions
+
+    act: Callable[[argparse.Namespace], int] = getattr(actions, command)
+    return act(arguments)
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    """The parser of a command."""
+    return PARSERS[command](command)
+
+
+def _new(command: str, description: str, epilog: str) -> _Parser:
+    return _Parser(
+        prog=f"ibdrop {command}",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _evaluate_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Tests a run again, noise off, with the same function as at the end of training:\n"
+        "on the same device the figures are identical.",
+        "examples:\n"
+        "  ibdrop evaluate latest\n"
+        "  ibdrop evaluate RUN trainer.device=cpu\n"
+        "  ibdrop evaluate RUN dataset.root=/data/mnist\n"
+        "  ibdrop evaluate RUN --artifacts            redraw every picture, then the report\n\n"
+        "next: `ibdrop rank RUN` shows the images the network is least sure of.",
+    )
+    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    made.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="change dataset.*, trainer.*, artifacts.*",
+    )
+    made.add_argument("--artifacts", action="store_true", help="write all artifacts again")
+    _add_output(made)
+    return made
+
+
+def _rank_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Orders the test images by the entropy of the prediction, averaged over passes with\n"
+        "the noise on (Monte Carlo dropout; batch norm stays as it is).",
+        "examples:\n"
+        "  ibdrop rank latest\n"
+        "  ibdrop rank RUN --passes 200 --images 10 --output rankings\n\n"
+        "next: `ibdrop heatmap RUN --index 3,17` shows what the network saw in those images.",
+    )
+    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    made.add_argument(
+        "--passes", type=_positive, metavar="T", help=_as_run("passes per image, 50")
+    )
+    made.add_argument(
+        "--images", type=_positive, metavar="N", help=_as_run("images at each end, 30 per class")
+    )
+    _add_output(made)
+    return made
+
+
+def _heatmap_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Draws where the information passes: KL in nats per position of every noisy layer.",
+        "examples:\n"
+        "  ibdrop heatmap latest\n"
+        "  ibdrop heatmap RUN --images 12\n"
+        "  ibdrop heatmap RUN --index 3,17,256 --output hard_cases\n\n"
+        "next: `ibdrop report RUN` puts all pictures of the run on one page.",
+    )
+    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    made.add_argument(
+        "--images", type=_positive, metavar="N", help=_as_run("test images to draw, 8")
+    )
+    made.add_argument(
+        "--index", type=_indices, metavar="I,J,...", help="numbers of the test images to draw"
+    )
+    _add_output(made)
+    return made
+
+
+def _report_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Writes report.html, one page that holds its pictures, and REPORT.md beside it.\n"
+        "For a sweep the table and its pictures are brought up to date first.",
+        "examples:\n"
+        "  ibdrop report latest\n"
+        "  ibdrop report outputs/sweeps/2026-11-20/20-31-04_sweep-beta\n\n"
+        "next: open report.html in a browser, or print it.",
+    )
+    made.add_argument("run", metavar="RUN|SWEEP", help="folder of a run or a sweep, or `latest`")
+    return made
+
+
+def _compare_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Sets runs side by side: the parameters that differ, what came out, how they went.",
+        "examples:\n"
+        "  ibdrop compare RUN RUN\n"
+        "  ibdrop compare outputs/sweeps/2026-11-20/*/*/ --csv table.csv\n\n"
+        "next: `ibdrop report RUN` shows one of them in full.",
+    )
+    made.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN_HELP}; at least two")
+    made.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
+    return made
+
+
+def _runs_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Lists the runs in a folder and below it, newest first.",
+        "examples:\n"
+        "  ibdrop runs\n"
+        "  ibdrop runs outputs/sweeps --csv runs.csv\n\n"
+        "next: `ibdrop compare RUN RUN` sets two of them side by side.",
+    )
+    made.add_argument(
+        "root",
+        metavar="ROOT",
+        nargs="?",
+        type=Path,
+        help="where to look (default: $IBDROP_OUTPUTS, or else outputs)",
+    )
+    made.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
+    return made
+
+
+def _resume_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Continues an interrupted or killed run to the same end as if nothing had happened;\n"
+        "of a sweep, every job that failed, stopped or never began.",
+        "examples:\n"
+        "  ibdrop resume latest\n"
+        "  ibdrop resume outputs/sweeps/2026-11-20/20-31-04_sweep-beta\n\n"
+        "next: the run ends by naming its folder and its report.",
+    )
+    made.add_argument("run", metavar="RUN|SWEEP", help="folder of a run or a sweep, or `latest`")
+    return made
+
+
+def _add_output(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write (default: RUN/artifacts)"
+    )
+
+
+def _as_run(words: str) -> str:
+    return f"{words} (default: as in the run's config)"
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return value
+
+
+def _indices(text: str) -> list[int]:
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = [-1]
+    if min(values) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of image numbers such as 3,17")
+    return values
+
+
+PARSERS: dict[str, Callable[[str], argparse.ArgumentParser]] = {
+    "evaluate": _evaluate_parser,
+    "rank": _rank_parser,
+    "heatmap": _heatmap_parser,
+    "report": _report_parser,
+    "compare": _compare_parser,
+    "runs": _runs_parser,
+    "resume": _resume_parser,
+}
