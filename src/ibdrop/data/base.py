@@ -42,7 +42,7 @@ class Batch(NamedTuple):
             :math:`(B, D, 2)`; `None` where there are none.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
     images: Tensor
     labels: Tensor
     boxes: Tensor | None = None
