@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -33,6 +35,7 @@ def explain(
     overrides: Sequence[str],
     config_dir: Path | None = None,
     config_name: str = "train",
+    sweeping: bool = False,
 ) -> list[str]:
     """One line for each mistake; what Hydra said, if none is found.
 
@@ -43,6 +46,7 @@ def explain(
         overrides: The overrides of the command line.
         config_dir: The user's own folder of options.
         config_name: The primary config.
+        sweeping: Whether `-m` was given.
     """
     if config_dir is not None and not config_dir.is_dir():
         return [f"--config-dir: there is no folder {config_dir}"]
@@ -50,7 +54,7 @@ def explain(
         return [_yaml_problem(error)]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), job_name="train", **version_base()):
-        examination = _Examination(config_name, config_dir)
+        examination = _Examination(config_name, config_dir, sweeping)
         try:
             return examination.run(overrides) or [_said(error)]
         except yaml.YAMLError as broken:
@@ -61,26 +65,31 @@ def explain(
 class _Examination:
     config_name: str
     config_dir: Path | None
+    sweeping: bool
 
     def run(self, overrides: Sequence[str]) -> list[str]:
         found, groups, values = self._sort(overrides)
         try:
-            base = self._compose(groups)
+            base = self._compose([variants[0] for variants in groups])
         except COMPOSITION_ERRORS as error:
             return [*found, _said(error)]
-        good = list(groups)
+        sweeping = self.sweeping or base.hydra.mode == RunMode.MULTIRUN
+        good = groups
         for override in values:
-            problems = [line for one in _variants(override) for line in self._try(base, good, one)]
-            found += dict.fromkeys(problems)
-            if not problems:
-                good.append(_variants(override)[0])
-        return [*found, *self._check(good)]
+            variants = _variants(override)
+            problems = {text: self._try(base, text) for text in variants}
+            found += dict.fromkeys(line for lines in problems.values() for line in lines)
+            right = [text for text in variants if not problems[text]]
+            if right and len(variants) > 1 and not sweeping:
+                found.append(f"{override.input_line}: several values; add -m to sweep over them")
+            good = [*good, right] if right else good
+        return list(dict.fromkeys([*found, *self._check(good)]))
 
-    def _sort(self, overrides: Sequence[str]) -> tuple[list[str], list[str], list[Override]]:
-        """Problems of the grammar and of options; sound choices of options; all other."""
+    def _sort(self, overrides: Sequence[str]) -> tuple[list[str], list[list[str]], list[Override]]:
+        """Problems of grammar and options; sound choices with their variants; the rest."""
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         found: list[str] = []
-        groups: list[str] = []
+        groups: list[list[str]] = []
         values: list[Override] = []
         for text in overrides:
             try:
@@ -92,9 +101,10 @@ class _Examination:
             if not options or override.is_delete():
                 values.append(override)
                 continue
-            problems = [line for o in _variants(override) for line in _option(o, options)]
-            found += dict.fromkeys(problems)
-            groups += [] if problems else [_variants(override)[0]]
+            problems = {text: _option(text, options) for text in _variants(override)}
+            found += [line for line in problems.values() if line]
+            right = [text for text, line in problems.items() if not line]
+            groups += [right] if right else []
         return found, groups, values
 
     def _options(self, group: str) -> list[str]:
@@ -108,8 +118,8 @@ class _Examination:
         search = [f"hydra.searchpath=['file://{self.config_dir}']"] if self.config_dir else []
         return compose(self.config_name, [*search, *overrides], return_hydra_config=True)
 
-    def _try(self, base: DictConfig, good: Sequence[str], text: str) -> list[str]:
-        """What is wrong with one override, given the others that are right."""
+    def _try(self, base: DictConfig, text: str) -> list[str]:
+        """What is wrong with one override, given the right choices of options."""
         override = OverridesParser.create().parse_override(text)
         key = override.key_or_group
         adds = override.is_add() or override.is_force_add()
@@ -117,20 +127,22 @@ class _Examination:
         if not key.startswith("hydra") and (root not in base or not (adds or _has(base, key))):
             return [_unknown(base, key)]
         try:
-            self._compose([*good, text])
+            self._compose([*_chosen(base), text])
         except COMPOSITION_ERRORS as error:
-            return [_ambiguous(text) or _wrong_type(override) or _said(error)]
+            return [_wrong_type(override) or _said(error)]
         return []
 
-    def _check(self, overrides: Sequence[str]) -> list[str]:
+    def _check(self, good: Sequence[Sequence[str]]) -> list[str]:
+        """What is wrong with what composes, each value of a sweep seen once."""
         from ibdrop.cli.hooks import plain, visible
         from ibdrop.config.check import problems
 
-        try:
-            with visible(self._compose(overrides)) as config:
-                return problems(plain(config))
-        except COMPOSITION_ERRORS:
-            return []
+        found: list[str] = []
+        for turn in range(max(map(len, good), default=1)):
+            chosen = [variants[min(turn, len(variants) - 1)] for variants in good]
+            with suppress(*COMPOSITION_ERRORS), visible(self._compose(chosen)) as config:
+                found += problems(plain(config))
+        return found
 
 
 def _variants(override: Override) -> list[str]:
@@ -141,15 +153,19 @@ def _variants(override: Override) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def _option(text: str, options: Sequence[str]) -> list[str]:
+def _chosen(base: DictConfig) -> list[str]:
+    """The choices of options that the user made, as overrides."""
+    return [str(override) for override in base.hydra.overrides.task]
+
+
+def _option(text: str, options: Sequence[str]) -> str | None:
     group, _, value = text.lstrip("+").partition("=")
-    if value == "null" or value in options or value.startswith(("[", "$")):
-        return []
-    return [f"{text}: no such option{nearest(value, options) or ';'} {_listed(group, options)}"]
-
-
-def _listed(group: str, options: Sequence[str]) -> str:
-    return f"the options of {group} are {', '.join(options)}"
+    offer = f"the options of {group} are {', '.join(options)}"
+    if value == "null":
+        return f"{text}: a run needs one; {offer}" if group in GROUPS else None
+    if value in options or value.startswith(("[", "$")):
+        return None
+    return f"{text}: no such option{nearest(value, options) or ';'} {offer}"
 
 
 def _grammar(text: str) -> str:
@@ -181,7 +197,7 @@ def _unknown(config: DictConfig, key: str) -> str:
     keys = [name for name in _keys(config) if not name.rpartition(".")[2].startswith("_")]
     node, dot, leaf = key.rpartition(".")
     inside = [name for name in keys if name.rpartition(".")[0] == node]
-    if dot and inside:
+    if dot and node in keys:
         near = nearest(leaf, [name.rpartition(".")[2] for name in inside])
         hint = near.replace("'", f"'{node}.", 1) if near else _siblings(config, node, inside)
     else:
@@ -192,15 +208,7 @@ def _unknown(config: DictConfig, key: str) -> str:
 def _siblings(config: DictConfig, node: str, inside: Sequence[str]) -> str:
     choice = config.hydra.runtime.choices.get(node)
     owner = f"{node}={choice}" if node in GROUPS and choice else node
-    return f"; {owner} has {', '.join(inside)}"
-
-
-def _ambiguous(text: str) -> str | None:
-    """A comma means a sweep, which needs the flag."""
-    override = OverridesParser.create().parse_override(text)
-    if not override.is_sweep_override():
-        return None
-    return f"{text} gives several values; add -m to sweep over them"
+    return f"; {owner} has {', '.join(inside) or 'no parameters'}"
 
 
 def _wrong_type(override: Override) -> str | None:

@@ -127,7 +127,8 @@ def _translated(
             return error
         folder = Path(given.config_dir).absolute() if given.config_dir else None
         name = given.config_name or "train"
-        return ConfigError(mistakes.explain(error, given.overrides, folder, name))
+        lines = mistakes.explain(error, given.overrides, folder, name, given.multirun)
+        return ConfigError(lines)
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
         return ConfigError([str(error)])
     return error

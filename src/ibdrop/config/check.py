@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ibdrop.config.rehearsal import refusal
 from ibdrop.config.schema import GROUPS
 from ibdrop.config.signature import argument_problems, first_argument
 from ibdrop.config.targets import TargetError, locate, nearest
@@ -83,9 +84,9 @@ def _range_problems(config: Mapping[str, Any]) -> list[str]:
     for name, right in lines.items():
         value = config[name]
         if not math.isfinite(value):
-            found.append(f"{name}: {value} is not finite; {right}")
+            found.append(f"{name}: {value:g} is not finite; {right}")
         elif value < 0:
-            found.append(f"{name}: {value} is negative; {right}")
+            found.append(f"{name}: {value:g} is negative; {right}")
     for name in ("epochs", "batch_size"):
         if config[name] < 1:
             found.append(f"{name}: {config[name]} is too few; it is 1 or more")
@@ -145,6 +146,8 @@ def _node_problems(
     given = {str(name): value for name, value in node.items() if name not in HYDRA_KEYS}
     complete = "_args_" not in node and (bool(supplied) or not node.get("_partial_"))
     found += argument_problems(where, target, given, supplied, complete)
+    if not found:
+        found += refusal(where.partition(".")[0], where, target, given)
     for name, value in given.items():
         found += _inner_problems(f"{where}.{name}", value)
     return found

@@ -24,6 +24,7 @@ WORDS = {
     str: "text",
     type(None): "null",
 }
+MANY = {float: " of numbers", int: " of whole numbers", str: " of words"}
 
 
 def first_argument(target: Callable[..., Any]) -> str | None:
@@ -90,7 +91,8 @@ def mismatch(value: Any, annotation: Any) -> str | None:
     """
     if _fits(value, annotation):
         return None
-    return f"{value!r} is not {_words(annotation)}"
+    example = f", such as [{value}]" if _fits([value], annotation) else ""
+    return f"{value!r} is not {_words(annotation)}{example}"
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -155,7 +157,7 @@ def _words(annotation: Any) -> str:
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         return f"a list of {len(arguments)}: {', '.join(map(_words, arguments))}"
     if origin in (list, tuple, collections.abc.Sequence, collections.abc.Iterable):
-        return f"a list, each item {_words(arguments[0])}" if arguments else "a list"
+        return f"a list{MANY.get(arguments[0], '')}" if arguments else "a list"
     if origin in (dict, collections.abc.Mapping) or annotation is dict:
         return "a mapping"
     if annotation in (list, tuple):
