@@ -85,7 +85,10 @@ def _error(groups: Sequence[Group], axis: str) -> Figure:
         if len({group.line for group in groups}) == 1:
             _layers(panels[1], groups)
         panels[1].set(title="What is kept", ylabel=KEPT)
-        _scale(panels[1], "y", [value for group in groups for value in group.values("kl_total")])
+        names = ("kl_total", *_layer_names(groups))
+        _scale(
+            panels[1], "y", [group.mean(n) for n in names for group in groups if group.values(n)]
+        )
     _scale(panels[-1], "x", [group.x for group in groups])
     panels[-1].set_xlabel(axis)
     return figure
@@ -109,15 +112,17 @@ def _lines(axes: Axes, groups: Sequence[Group], name: str, factor: float) -> Non
 
 
 def _layers(axes: Axes, groups: Sequence[Group]) -> None:
-    names = dict.fromkeys(
-        name for group in groups for row in group.rows for name in row if name.startswith("kl/")
-    )
-    for colour, name in zip(_cycle(1), names, strict=False):
+    for colour, name in zip(_cycle(1), _layer_names(groups), strict=False):
         shown = [group for group in groups if group.values(name)]
         x, y = [group.x for group in shown], [group.mean(name) for group in shown]
         label = f"layer {name.removeprefix('kl/')}"
         axes.plot(x, y, "--", color=colour, linewidth=1.2, label=label)
     axes.legend(ncols=2)
+
+
+def _layer_names(groups: Sequence[Group]) -> list[str]:
+    names = (name for group in groups for row in group.rows for name in row)
+    return list(dict.fromkeys(name for name in names if name.startswith("kl/")))
 
 
 @styled

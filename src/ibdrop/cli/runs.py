@@ -76,9 +76,14 @@ def _evaluate_parser(command: str) -> argparse.ArgumentParser:
         "overrides",
         metavar="KEY=VALUE",
         nargs="*",
+        default=[],
         help="change dataset.*, trainer.*, artifacts.*",
     )
-    made.add_argument("--artifacts", action="store_true", help="write all artifacts again")
+    made.add_argument(
+        "--artifacts",
+        action="store_true",
+        help="write all artifacts again; those of other data go to RUN/other_data",
+    )
     _add_output(made)
     return made
 

@@ -33,7 +33,7 @@ def show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints the runs there are, one line each."""
     table = _table("when", "name", "status")
     for name in ("beta", "test error", "KL [nats]"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("folder", overflow="fold")
     for row in rows:
         status = str(row["status"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -164,13 +165,19 @@ def find_runs(root: Path) -> list[Run]:
     """
     found = []
     for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = sorted((n for n in below if not n.startswith(".")), key=_natural)
         if RECORD in files:
             below.clear()
             with suppress(RunError):
                 path = Path(folder).absolute()
                 found.append(Run(path, record.read(path / RECORD)))
     return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 2 before 10."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _first(

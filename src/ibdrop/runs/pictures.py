@@ -6,6 +6,7 @@ import base64
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 __all__ = ["Picture", "find_pictures", "numbers"]
 
@@ -85,6 +86,13 @@ KNOWN = (
         "right.",
     ),
 )
+WORDS = (
+    "and calibration confusion curves diagram entropy error heat heatmap heatmaps information kl "
+    "map maps matrix nats plane quality ranking reliability"
+)
+PLAIN = frozenset(WORDS.split())
+"""Words of a file's name that the title says already."""
+
 OTHER = "Other pictures"
 
 
@@ -141,14 +149,13 @@ def _rank(file: Path) -> int:
 
 def _picture(file: Path, rank: int, folder: Path) -> Picture:
     name = file.relative_to(folder / "artifacts").as_posix()
-    link = file.relative_to(folder).as_posix()
+    link = quote(file.relative_to(folder).as_posix())
     words = file.stem.replace("_", " ").replace("-", " ")
     if rank == len(KNOWN):
         return Picture(file, name, OTHER, words, "", link)
-    part, section, title, caption = KNOWN[rank]
-    detail = "".join(words.split()).lower()
-    plain = detail in ("".join(title.split()).lower(), part, f"{part}s", "kl_heatmap")
-    return Picture(file, name, section, title if plain else f"{title}: {words}", caption, link)
+    _, section, title, caption = KNOWN[rank]
+    detail = " ".join(word for word in words.split() if word.lower() not in PLAIN)
+    return Picture(file, name, section, f"{title}: {detail}" if detail else title, caption, link)
 
 
 def _hidden(file: Path) -> bool:

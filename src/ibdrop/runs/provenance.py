@@ -25,8 +25,8 @@ CONFIG_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", 
 
 
 def now() -> str:
-    """The time in UTC, as ISO 8601 to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The time in UTC, as ISO 8601 to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ibdrop.runs.page import Page, Table
+from ibdrop.runs.page import Page, Section, Table
 from ibdrop.runs.pictures import numbers
 from ibdrop.runs.report import environment, sections
 from ibdrop.runs.sweep import Sweep, differing, tabulate
@@ -16,6 +16,7 @@ from ibdrop.runs.sweep import Sweep, differing, tabulate
 __all__ = ["sweep_page"]
 
 Row = Mapping[str, Any]
+WARNINGS = 5
 FIGURES = (
     ("test_error", "test error ↓", "{:.2%}"),
     ("test_nll", "NLL [nats] ↓", "{:.4f}"),
@@ -41,8 +42,8 @@ def sweep_page(folder: Path) -> Page:
         environment=environment({**fields, "device": first.get("device")}),
         warnings=_warnings(sweep),
         notes=first.get("notes") or [],
-        tables=[*_failures(rows), *_means(rows, columns), *_jobs(rows, columns)],
-        sections=sections(sweep.folder),
+        tables=[*_failures(rows), *_means(rows, columns)],
+        sections=[*sections(sweep.folder), *_jobs(rows, columns)],
         numbers=numbers(sweep.folder),
     )
 
@@ -57,11 +58,15 @@ def _progress(sweep: Sweep) -> str:
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    return [
+    found = [
         f"{run.folder.name}: {sentence}"
         for run in sweep.runs
         for sentence in run.record.get("warnings") or []
     ]
+    more = len(found) - WARNINGS
+    return (
+        [*found[:WARNINGS], f"{more} more; each run's report has its own"] if more > 0 else found
+    )
 
 
 def _means(rows: Sequence[Row], columns: Sequence[str]) -> list[Table]:
@@ -92,7 +97,7 @@ def _mean(group: Sequence[Row], figure: tuple[str, str, str]) -> str:
     return mean if len(values) < 2 else f"{mean} ± {form.format(statistics.stdev(values))}"
 
 
-def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Table]:
+def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Section]:
     if not rows:
         return []
     heads = ("job", "status", *columns, "seed", "beta", *(head for _, head, _ in FIGURES))
@@ -107,7 +112,7 @@ def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Table]:
         for row in rows
     ]
     words = tuple(range(1, 2 + len(columns)))
-    return [Table((*heads, "warnings"), body, text=words, title="Every job")]
+    return [Section("Every job", [Table((*heads, "warnings"), body, text=words)])]
 
 
 def _failures(rows: Sequence[Row]) -> list[Table]:
