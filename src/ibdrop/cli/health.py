@@ -134,7 +134,7 @@ def _with_cuda(device: torch.device, driver: str | None) -> Finding:
     detail = (
         f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, driver {driver or '?'}, "
         f"torch for CUDA {torch.version.cuda}, "
-        f"bf16 {'yes' if torch.cuda.is_bf16_supported() else 'no'}"
+        f"bf16 {'yes' if torch.cuda.is_bf16_supported(including_emulation=False) else 'no'}"
     )
     if torch.cuda.device_count() > 1:
         detail += f", {torch.cuda.device_count()} devices (a run uses one)"
