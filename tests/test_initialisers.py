@@ -54,7 +54,7 @@ def test_default_is_the_heuristic_and_touches_nothing() -> None:
     default(layer)
     assert torch.equal(layer.weight, before)
     assert layer.bias.abs().max() > 0
-    assert float(layer.weight.var()) == pytest.approx(1 / (3 * 300), rel=0.02)
+    assert layer.weight.var().item() == pytest.approx(1 / (3 * 300), rel=0.02)
 
 
 @pytest.mark.parametrize("initialise", [he_normal, he_uniform, glorot_normal, glorot_uniform])

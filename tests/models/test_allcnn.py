@@ -90,6 +90,13 @@ def test_the_last_convolution_has_the_activation_too() -> None:
     assert float(logits.min()) >= 0
 
 
+def test_the_head_keeps_the_positions() -> None:
+    model = tiny()
+    z = model(images()).layers["D2"].z
+    assert z.shape == (3, 6, 4, 4)
+    assert model.head(z).shape == (3, 4, 4, 4)
+
+
 def test_state_survives_a_round_trip(tmp_path: Path) -> None:
     model = tiny(noise=log_normal(), activation="softplus", dense=True)
     model(images())

@@ -59,8 +59,8 @@ def test_halves_give_a_price_in_float32(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_gradients_are_finite_at_both_ends(options: dict[str, Any]) -> None:
-    f = torch.tensor([1e-30, 0.0, 1.0, 1e3]).repeat(5).requires_grad_()
-    a = torch.tensor([-1e4, -50.0, 0.0, 50.0, 80.0]).repeat_interleave(4).requires_grad_()
+    f = torch.tensor([1e-30, 0.0, 1.0, 1e3]).repeat(6).requires_grad_()
+    a = torch.tensor([-1e4, -50.0, 0.0, 50.0, 1e4, 1e6]).repeat_interleave(4).requires_grad_()
     noisy = InformationNoise(1, **options)(f, a, sample=True)
     assert noisy.kl is not None
     assert noisy.kl.isfinite().all()
@@ -142,7 +142,7 @@ def test_gradient_by_differences(parametrisation: str) -> None:
 
 
 def test_atom_charges_zeros_once_and_without_gradient() -> None:
-    f = torch.tensor([0.0, 0.5], dtype=torch.float64)
+    f = torch.tensor([0.0, 1e-30], dtype=torch.float64)
     a = torch.tensor([0.3, 0.3], dtype=torch.float64, requires_grad=True)
     exact = InformationNoise(1, atom="exact", q0=0.2)(f, a, sample=False)
     paper = InformationNoise(1)(f, a, sample=False)
