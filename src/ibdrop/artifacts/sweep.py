@@ -63,13 +63,14 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
     finished = [row for row in rows if row["status"] == "finished"]
     swept = len({row["beta"] for row in finished}) > 1
     axis = "beta" if swept or not columns else columns[0]
-    groups = _groups(finished, axis, [name for name in columns if name != axis])
+    others = [name for name in columns if name != axis]
+    groups = _groups(finished, axis, others)
     target = folder / "artifacts"
     target.mkdir(exist_ok=True)
     files = [save(_error(groups, axis), target / "error_and_nats.png")]
     if any(group.values("kl_total") for group in groups):
         files.append(save(_plane(groups, axis), target / "information_plane.png"))
-    return [*files, *draw_maps(finished, axis, folder, target)]
+    return [*files, *draw_maps(finished, axis, others, folder, target)]
 
 
 @styled

@@ -24,6 +24,7 @@ CONTRAST = 5.0
 """Ratio between the strongest maps of two runs above which the colours are compressed."""
 
 Array = np.ndarray[Any, Any]
+Row = Mapping[str, Any]
 
 
 class Column(NamedTuple):
@@ -31,30 +32,34 @@ class Column(NamedTuple):
 
     Attributes:
         head: The swept value.
+        row: The row of the run.
         images: Pixels as uint8, with shape :math:`(N, C, H, W)`.
         maps: For each layer, nats per position with shape :math:`(N, H_l, W_l)`.
     """
 
     head: str
+    row: Mapping[str, Any]
     images: Array
     maps: dict[str, Array]
 
 
 def draw_maps(
-    rows: Sequence[Mapping[str, Any]], axis: str, folder: Path, target: Path
+    rows: Sequence[Row], axis: str, others: Sequence[str], folder: Path, target: Path
 ) -> list[Path]:
     """Draws one picture per noisy layer, from the `kl_maps.npz` that each run wrote.
 
     Arguments:
-        rows: The finished rows of `sweep.csv`; of several seeds the first is shown.
+        rows: The finished rows of `sweep.csv`; of several seeds one is shown, as the seed
+            chooses the images.
         axis: The swept key, which heads the columns.
+        others: The further keys that are swept, of which one combination is shown.
         folder: The folder of the sweep.
         target: Where to write.
 
     Returns:
         The files; none where fewer than two runs show the same images.
     """
-    columns = _columns(rows, axis, folder)
+    columns = _columns(rows, axis, others, folder)
     layers = dict.fromkeys(name for column in columns for name in column.maps)
     files = []
     for layer in layers:
@@ -65,26 +70,29 @@ def draw_maps(
     return files
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], axis: str, folder: Path) -> list[Column]:
-    first: dict[Any, Mapping[str, Any]] = {}
+def _columns(rows: Sequence[Row], axis: str, others: Sequence[str], folder: Path) -> list[Column]:
+    series: dict[tuple[Any, ...], dict[Any, Row]] = {}
     for row in rows:
         if (folder / row["folder"] / MAPS).is_file():
-            first.setdefault(row[axis], row)
-    chosen = sorted(first, key=lambda value: (isinstance(value, str), value))
+            key = tuple(row[name] for name in ("seed", *others))
+            series.setdefault(key, {})[row[axis]] = row
+    longest = max(series.values(), key=len, default={})
+    chosen = sorted(longest, key=lambda value: (isinstance(value, str), value))
     keep = np.linspace(0, len(chosen) - 1, min(COLUMNS, len(chosen))).round().astype(int)
-    found = [_read(folder / first[chosen[i]]["folder"] / MAPS, axis, chosen[i]) for i in keep]
+    found = [_read(folder, longest[chosen[i]], axis) for i in keep]
     return [column for column in found if np.array_equal(column.images, found[0].images)]
 
 
-def _read(path: Path, axis: str, value: Any) -> Column:
-    with np.load(path) as arrays:
+def _read(folder: Path, row: Row, axis: str) -> Column:
+    value = row[axis]
+    with np.load(folder / row["folder"] / MAPS) as arrays:
         maps = {
             name.removeprefix(PREFIX): arrays[name][:EXAMPLES]
             for name in arrays.files
             if name.startswith(PREFIX)
         }
         head = f"{value:g}" if isinstance(value, float) else str(value)
-        return Column(f"{axis} {head}", arrays["images"][:EXAMPLES], maps)
+        return Column(f"{axis} {head}", row, arrays["images"][:EXAMPLES], maps)
 
 
 @styled
@@ -102,8 +110,9 @@ def _draw(layer: str, columns: Sequence[Column]) -> Figure:
             drawn = axes.imshow(column.maps[layer][row], cmap=HEAT, norm=norm)
     grid[0, 0].set_title("image", fontsize=9)
     for axes, column in zip(grid[0, 1:], columns, strict=True):
-        nats = float(column.maps[layer].sum(axis=(1, 2)).mean())
-        axes.set_title(f"{column.head}\n{number(nats)} nats", fontsize=9)
+        nats = column.row.get(f"kl/{layer}")
+        mean = "" if nats is None else f"\n{number(float(nats))} nats"
+        axes.set_title(f"{column.head}{mean}", fontsize=9)
     assert drawn is not None
     figure.colorbar(drawn, ax=grid[:, 1:], label="KL [nats per position]", aspect=30, pad=0.02)
     figure.suptitle(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["Picture", "find_pictures", "numbers"]
+__all__ = ["MAPS", "Picture", "find_pictures", "numbers"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
 NUMBERS = (".csv", ".npz", ".json", ".txt")
+
+MAPS = "Where the information is"
 
 # (part of the file's name, section, title, how to read it); the first that fits counts.
 KNOWN = (
@@ -45,24 +47,32 @@ KNOWN = (
     ),
     (
         "quality",
-        "Where the information is",
+        MAPS,
         "Quality of the heat maps",
-        "How much of the heat lies on the target, beside what a map that knows nothing gets and "
-        "what a perfect map could get; only what stands clear of the floor says something.",
+        "How much of the heat lies on the target: blue the trained network with its 95 % "
+        "interval, grey the untrained one; the red line is the best map that knows nothing of "
+        "the network, the black one a perfect map at the layer's resolution.",
+    ),
+    (
+        "overlay",
+        MAPS,
+        "KL maps over the images",
+        "The same maps laid over the images; a place without nats keeps its picture.",
+    ),
+    (
+        "heatmaps_over",
+        MAPS,
+        "KL heat maps side by side",
+        "The same images in each column, one colour scale for all: as beta grows, fewer places "
+        "are let through. Nats in the heads are means over the test set.",
     ),
     (
         "heat",
-        "Where the information is",
+        MAPS,
         "KL heat maps",
         "Bright places carry many nats through the noisy layer, dark ones were replaced by "
         "noise. Each layer has its own scale, in nats per position; compare numbers, not "
         "colours, between layers.",
-    ),
-    (
-        "kl_",
-        "Where the information is",
-        "KL maps",
-        "The information that passes each position, in nats.",
     ),
     (
         "calib",
@@ -88,7 +98,7 @@ KNOWN = (
 )
 WORDS = (
     "and calibration confusion curves diagram entropy error heat heatmap heatmaps information kl "
-    "map maps matrix nats plane quality ranking reliability"
+    "map maps matrix nats overlay plane quality ranking reliability"
 )
 PLAIN = frozenset(WORDS.split())
 """Words of a file's name that the title says already."""
