@@ -68,8 +68,10 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
     target = folder / "artifacts"
     target.mkdir(exist_ok=True)
     files = [save(_error(groups, axis), target / "error_and_nats.png")]
-    if any(group.values("kl_total") for group in groups):
-        files.append(save(_plane(groups, axis), target / "information_plane.png"))
+    placed = [row for row in finished if _known(row["kl_total"]) and _known(row["test_nll"])]
+    if placed:
+        plane = _plane(_groups(placed, axis, others), axis)
+        files.append(save(plane, target / "information_plane.png"))
     return [*files, *draw_maps(finished, axis, others, folder, target)]
 
 
@@ -130,15 +132,14 @@ def _layer_names(groups: Sequence[Group]) -> list[str]:
 def _plane(groups: Sequence[Group], axis: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.4))
     axes = figure.subplots()
-    shown = [group for group in groups if group.values("kl_total") and group.values("test_nll")]
-    for line, members in _by_line(shown).items():
+    for line, members in _by_line(groups).items():
         x, y = ([group.mean(name) for group in members] for name in ("kl_total", "test_nll"))
         axes.plot(x, y, color=GREY, linewidth=1.2, zorder=1)
         if line:
             axes.annotate(line, (x[-1], y[-1]), (6, 4), textcoords="offset points", fontsize=9)
-    _points(figure, axes, shown, axis)
-    _scale(axes, "x", [value for group in shown for value in group.values("kl_total")])
-    _scale(axes, "y", [value for group in shown for value in group.values("test_nll")])
+    _points(figure, axes, groups, axis)
+    _scale(axes, "x", [value for group in groups for value in group.values("kl_total")])
+    _scale(axes, "y", [value for group in groups for value in group.values("test_nll")])
     axes.set(
         title="Information plane",
         xlabel="KL of all noisy layers [nats per image]",

@@ -64,12 +64,17 @@ def resume_sweep(folder: Path) -> int:
 
 def _carry_out(folder: Path, commands: list[list[str]]) -> int:
     for place, command in enumerate(commands, 1):
-        print(f"\nmissing job {place} of {len(commands)}: {shlex.join(command)}", flush=True)
+        print(f"\nmissing job {place} of {len(commands)}: {_shown(command)}", flush=True)
         status = _call([sys.executable, "-m", "ibdrop", *command])
         tabulate(folder)
         if status in INTERRUPTS:
             return status
     return 0
+
+
+def _shown(command: list[str]) -> str:
+    """The command without the words that are Hydra's business."""
+    return shlex.join(["ibdrop", *(word for word in command if not word.startswith("hydra."))])
 
 
 def _commands(sweep: Sweep) -> list[list[str]]:
