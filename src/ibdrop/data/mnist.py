@@ -1,0 +1,118 @@
+"""MNIST, plain and on the cluttered canvases of the Information Dropout paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ibdrop.data import sources
+from ibdrop.data.base import ImageData, ImageSpec, StaticImages
+from ibdrop.data.canvases import CLASSES, Digits, cluttered
+from ibdrop.seeds import generator
+
+__all__ = ["cluttered_mnist", "mnist"]
+
+PAPER_TRAIN = 50_000
+
+
+def mnist(seed: int, *, root: str, val_images: int = 5_000) -> ImageData:
+    """The 70,000 digits of MNIST, 28 x 28 pixels.
+
+    Arguments:
+        seed: Chooses the validation digits.
+        root: The folder that holds `MNIST/raw`, as torchvision lays it out.
+        val_images: The number of validation digits, out of the 60,000 for training.
+
+    Raises:
+        DataError: The files are missing or damaged.
+        ValueError: `val_images` is out of range.
+
+    Reference:
+        LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
+    """
+    (images, labels), test = _read(root)
+    if not 1 <= val_images < len(labels):
+        raise ValueError(f"val_images is {val_images}; it must be 1 to {len(labels) - 1}")
+    order = torch.randperm(len(labels), generator=generator(seed, "mnist", "val"))
+    val, train = order[:val_images], order[val_images:]
+    return ImageData(
+        "MNIST",
+        ImageSpec(1, 28, 28, CLASSES),
+        StaticImages(images[train, None], labels[train]),
+        StaticImages(images[val, None], labels[val]),
+        StaticImages(test.images[:, None], test.labels),
+    )
+
+
+def cluttered_mnist(
+    seed: int,
+    *,
+    root: str,
+    canvas: int = 96,
+    distractors: int = 21,
+    distractor_size: int = 8,
+    border: int = 0,
+    train_images: int = 50_000,
+    val_images: int = 10_000,
+    test_images: int = 10_000,
+    redraw: bool = False,
+) -> ImageData:
+    """Cluttered MNIST; with the defaults, the setting of the Information Dropout paper.
+
+    The original splits: the first 50,000 digits of MNIST's training set for training, its last
+    10,000 for validation, and MNIST's test set; targets and distractors of a split are digits of
+    that split. The test canvases do not depend on `seed`.
+
+    Arguments:
+        seed: Keys the canvases of training and validation.
+        root: The folder that holds `MNIST/raw`, as torchvision lays it out.
+        canvas: The side of the canvas in pixels.
+        distractors: The number of fragments on a canvas.
+        distractor_size: The side of a fragment in pixels.
+        border: Pixels at the edge of the canvas that the target keeps free.
+        train_images: The number of training canvases in an epoch.
+        val_images: The number of validation canvases.
+        test_images: The number of test canvases.
+        redraw: Whether every epoch has new training canvases; the paper's are frozen.
+
+    Raises:
+        DataError: The files are missing or damaged.
+        ValueError: Digit or fragment do not fit, or a number is out of range.
+
+    Reference:
+        Achille & Soatto, Information Dropout (arXiv 1611.01353), section 6, on the generator of
+        Mnih et al. (arXiv 1406.6247).
+    """
+    (images, labels), test = _read(root)
+    train = Digits(images[:PAPER_TRAIN], labels[:PAPER_TRAIN])
+    val = Digits(images[PAPER_TRAIN:], labels[PAPER_TRAIN:])
+    return cluttered(
+        "cluttered MNIST",
+        (train, val, test),
+        seed=seed,
+        canvas=canvas,
+        distractors=distractors,
+        distractor_size=distractor_size,
+        border=border,
+        sizes=(train_images, val_images, test_images),
+        redraw=redraw,
+    )
+
+
+def _read(root: str) -> tuple[Digits, Digits]:
+    """The digits for training and for test."""
+    folder = Path(root).expanduser()
+    images, labels, test_images, test_labels = (
+        _parse(sources.read(sources.MNIST, file, folder)) for file in sources.MNIST.files
+    )
+    return Digits(images, labels.long()), Digits(test_images, test_labels.long())
+
+
+def _parse(content: bytes) -> Tensor:
+    """An IDX file of bytes: its fourth byte is the number of dimensions, sizes follow."""
+    dimensions = content[3]
+    header = 4 * (dimensions + 1)
+    shape = [int.from_bytes(content[at : at + 4]) for at in range(4, header, 4)]
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).view(shape)

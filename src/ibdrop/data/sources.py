@@ -1,0 +1,167 @@
+"""Where data sets come from, and whether their files are here; the standard library only."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from ibdrop.errors import DataError
+
+__all__ = ["MNIST", "SCIKIT_LEARN", "SOURCES", "File", "Source", "read"]
+
+
+class File(NamedTuple):
+    """One file of a source.
+
+    Attributes:
+        name: Its name, without `.gz`.
+        size: Its size in bytes, unpacked.
+        sha256: The checksum of the unpacked content.
+        packed_md5: The checksum of `NAME.gz`, as it is downloaded.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    packed_md5: str
+
+
+class Source(NamedTuple):
+    """Original data, which one or more data sets are made of.
+
+    Attributes:
+        name: The name for messages.
+        images: The number of images, all splits together.
+        licence: The licence of the data.
+        origin: Who made the data.
+        folder: The folder of the files inside the data root; empty if they are installed.
+        files: The files.
+        mirrors: Addresses of folders that hold the packed files, the best one first.
+    """
+
+    name: str
+    images: int
+    licence: str
+    origin: str
+    folder: str = ""
+    files: tuple[File, ...] = ()
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The size of all files in bytes, unpacked."""
+        return sum(file.size for file in self.files)
+
+    def missing(self, root: Path) -> list[File]:
+        """The files that are neither there, whole, nor as `.gz`; contents are not looked at."""
+        return [file for file in self.files if not _is_there(root / self.folder, file)]
+
+
+SCIKIT_LEARN = Source("scikit-learn", 1797, "CC BY 4.0", "E. Alpaydin, C. Kaynak; UCI, 1998")
+
+MNIST = Source(
+    name="MNIST",
+    images=70_000,
+    licence="CC BY-SA 3.0",
+    origin="Y. LeCun, C. Cortes, C. Burges; from NIST, 1998",
+    folder="MNIST/raw",
+    files=(
+        File(
+            "train-images-idx3-ubyte",
+            47_040_016,
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        ),
+        File(
+            "train-labels-idx1-ubyte",
+            60_008,
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+        ),
+        File(
+            "t10k-images-idx3-ubyte",
+            7_840_016,
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "9fb629c4189551a2d022fa330f9573f3",
+        ),
+        File(
+            "t10k-labels-idx1-ubyte",
+            10_008,
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+    ),
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "http://yann.lecun.com/exdb/mnist/",
+    ),
+)
+
+SOURCES = {
+    "cluttered_digits": SCIKIT_LEARN,
+    "digits": SCIKIT_LEARN,
+    "cluttered_mnist": MNIST,
+    "mnist": MNIST,
+}
+"""The source of each data set that comes with ibdrop."""
+
+
+def read(source: Source, file: File, root: Path) -> bytes:
+    """Reads a file, plain or packed, and makes sure that it is the original.
+
+    Arguments:
+        source: The source.
+        file: One of its files.
+        root: The data root.
+
+    Raises:
+        DataError: The file is missing, truncated, damaged or another one.
+    """
+    folder = root / source.folder
+    plain, packed = folder / file.name, folder / f"{file.name}.gz"
+    if not _is_there(folder, file):
+        raise DataError(
+            f"{source.name}: no {file.name} in {folder}; {_fetch(source, root)}, or set"
+            f" dataset.root=DIR to the folder that holds {source.folder}"
+        )
+    path = plain if plain.is_file() else packed
+    try:
+        content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} is damaged ({error}); delete it and {_fetch(source, root)}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    verify(content, file, path, _fetch(source, root))
+    return content
+
+
+def verify(content: bytes, file: File, path: Path, remedy: str) -> None:
+    """Makes sure that a file's content is the original.
+
+    Raises:
+        DataError: Size or checksum differ.
+    """
+    if len(content) != file.size:
+        raise DataError(
+            f"{path} is damaged: it holds {len(content):,} bytes and should hold"
+            f" {file.size:,}; delete it and {remedy}"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise DataError(
+            f"{path} is not the original: its SHA-256 is {found[:12]}… and should be"
+            f" {file.sha256[:12]}…; delete it and {remedy}"
+        )
+
+
+def _fetch(source: Source, root: Path) -> str:
+    return f"run `ibdrop data fetch {source.name.lower()} --root {root}`"
+
+
+def _is_there(folder: Path, file: File) -> bool:
+    return (folder / file.name).is_file() or (folder / f"{file.name}.gz").is_file()
