@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import shlex
 import sys
@@ -46,8 +47,7 @@ class SweepError(IbdropError):
         jobs = f"{len(failures)} of {session.jobs}" if session.jobs else str(len(failures))
         lines = [f"{jobs} jobs of the sweep failed; each train.log tells more"]
         for failure in failures:
-            kind = "" if isinstance(failure.error, IbdropError) else type(failure.error).__name__
-            text = ": ".join(filter(None, [failure.folder.name, kind, str(failure.error)]))
+            text = f"{failure.folder.name}: {_in_words(failure.error)}"
             lines.append(text.replace("\n", "\n    "))
         super().__init__("\n  ".join(lines))
 
@@ -66,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         with _as_arguments(words), _true_errors():
             application()
+        if session.failures:
+            raise SweepError(session)
     except Stop as stop:
         raise _translated(stop.error, session, given) from stop.error.__cause__
     except Exception as error:
@@ -89,9 +91,13 @@ def train(config: DictConfig) -> float:
     except Exception as error:
         if isinstance(error, IbdropError) or not (folder / "run.json").is_file():
             log.exception("the run failed")
-        if whole.mode == RunMode.MULTIRUN:
+        if session.sweep is not None:
             session.failures.append(Failure(folder, error))
-        raise
+            print(f"this job failed: {_in_words(error)}", file=sys.stderr, flush=True)
+            return math.nan
+        if whole.mode == RunMode.MULTIRUN:
+            raise  # In a worker process, whose launcher carries the error home.
+        raise Stop(error) from error
     finally:
         _free_memory()
 
@@ -118,8 +124,6 @@ def _translated(
 ) -> BaseException:
     """The error to report in place of what came out of Hydra."""
     _discard(session.claimed)
-    if session.failures and not isinstance(error, Interrupted):
-        return SweepError(session)
     if session.started or isinstance(error, IbdropError):
         return error
     if isinstance(error, mistakes.COMPOSITION_ERRORS):
@@ -186,6 +190,11 @@ def _end_sweep(folder: Path) -> None:
         Sweep.open(folder).end()
     print(f"\nsweep   {folder}\ntable   {folder / 'sweep.csv'}")
     print(f"report  ibdrop report {shlex.quote(str(folder))}", flush=True)
+
+
+def _in_words(error: Exception) -> str:
+    kind = "" if isinstance(error, IbdropError) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
 
 
 def _discard(folder: Path | None) -> None:
