@@ -10,6 +10,8 @@ from ibdrop import __version__
 from ibdrop.cli import health
 from ibdrop.cli.doctor import main
 from ibdrop.cli.health import Finding, examine
+from ibdrop.data import sources
+from ibdrop.data.sources import MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -146,10 +148,27 @@ def test_an_output_folder_that_is_a_file_is_a_failure(
     assert "output_dir=DIR" in finding.remedy
 
 
-def test_mnist_is_found_where_it_was_fetched(tmp_path: Path) -> None:
-    assert by_name()["MNIST"].state == "note"
-    folder = tmp_path / "data" / "mnist"
+def test_mnist_is_sought_in_the_data_folder(tmp_path: Path) -> None:
+    finding = by_name()["MNIST"]
+    assert finding.state == "note"
+    assert finding.detail == f"not in {tmp_path / 'data' / MNIST.folder}"
+    assert finding.remedy.endswith("ibdrop data fetch mnist")
+
+
+def test_mnist_that_is_damaged_is_worth_a_note(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / MNIST.folder
     folder.mkdir(parents=True)
-    for name in health.MNIST:
-        (folder / f"{name}.gz").touch()
-    assert by_name()["MNIST"] == Finding("MNIST", "ok", f"found in {folder}")
+    for file in MNIST.files:
+        (folder / file.name).write_bytes(b"cut short")
+    finding = by_name()["MNIST"]
+    assert finding.state == "note"
+    assert MNIST.files[0].name in finding.detail
+
+
+def test_mnist_that_is_whole_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data" / MNIST.folder
+    folder.mkdir(parents=True)
+    for file in MNIST.files:
+        (folder / file.name).touch()
+    monkeypatch.setattr(sources, "read", lambda source, file, root: b"")
+    assert by_name()["MNIST"] == Finding("MNIST", "ok", f"whole, in {folder}")

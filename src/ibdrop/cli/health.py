@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ibdrop.errors import DataError
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,7 +24,6 @@ __all__ = ["Finding", "examine"]
 PYTHONS = ((3, 11), (3, 14))
 SMALL_SHM = 1 << 30
 SMALL_DISK = 2 << 30
-MNIST = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
 
 
 class Finding(NamedTuple):
@@ -176,13 +177,20 @@ def _digits() -> Finding:
 
 
 def _mnist() -> Finding:
-    root = Path(os.environ.get("IBDROP_DATA", "data"))
-    places = [root, *(root / name for name in ("mnist", "MNIST", "MNIST/raw"))]
-    for place in places:
-        if all(any(place.glob(f"{name}*")) for name in MNIST):
-            return Finding("MNIST", "ok", f"found in {place}")
-    remedy = "only dataset=mnist and dataset=cluttered_mnist need it: ibdrop data fetch mnist"
-    return Finding("MNIST", "note", f"not in {root.absolute()}", remedy)
+    from ibdrop.data.sources import MNIST, read
+
+    root = Path(os.environ.get("IBDROP_DATA", "data")).absolute()
+    folder = root / MNIST.folder
+    missing = MNIST.missing(root)
+    if len(missing) == len(MNIST.files):
+        remedy = "only dataset=mnist and dataset=cluttered_mnist need it: ibdrop data fetch mnist"
+        return Finding("MNIST", "note", f"not in {folder}", remedy)
+    try:
+        for file in MNIST.files:
+            read(MNIST, file, root)
+    except DataError as error:
+        return Finding("MNIST", "note", str(error), "until then dataset=mnist cannot be used")
+    return Finding("MNIST", "ok", f"whole, in {folder}")
 
 
 def _outputs() -> Finding:
