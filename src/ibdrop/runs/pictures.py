@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["MAPS", "Picture", "find_pictures", "numbers"]
+__all__ = ["MAPS", "MISTAKES", "SURE", "Picture", "find_pictures", "numbers"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
 NUMBERS = (".csv", ".npz", ".json", ".txt")
 
+MISTAKES = "Mistakes"
 MAPS = "Where the information is"
+SURE = "How sure it is"
 
-# (part of the file's name, section, title, how to read it); the first that fits counts.
+# (part of the file's name, section, title, how to read it), in the order of the report; of
+# several that fit the longest counts.
 KNOWN = (
     (
         "error_",
@@ -41,23 +44,9 @@ KNOWN = (
     ),
     (
         "confusion",
-        "Mistakes",
+        MISTAKES,
         "Confusion matrix",
         "Rows are the true classes, columns what the network said; the diagonal is right.",
-    ),
-    (
-        "quality",
-        MAPS,
-        "Quality of the heat maps",
-        "How much of the heat lies on the target: blue the trained network with its 95 % "
-        "interval, grey the untrained one; the red line is the best map that knows nothing of "
-        "the network, the black one a perfect map at the layer's resolution.",
-    ),
-    (
-        "overlay",
-        MAPS,
-        "KL maps over the images",
-        "The same maps laid over the images; a place without nats keeps its picture.",
     ),
     (
         "heatmaps_over",
@@ -75,30 +64,71 @@ KNOWN = (
         "colours, between layers.",
     ),
     (
+        "overlay",
+        MAPS,
+        "KL maps over the images",
+        "The same maps laid over the images; a place without nats keeps its picture.",
+    ),
+    (
+        "quality",
+        MAPS,
+        "Quality of the heat maps",
+        "How much of the heat lies on the target: blue the trained network with its 95 % "
+        "interval, grey the untrained one; the red line is the best map that knows nothing of "
+        "the network, the black one a perfect map at the layer's resolution.",
+    ),
+    (
         "calib",
-        "How sure it is",
+        SURE,
         "Calibration diagram",
         "Confidence against the share that is right. On the diagonal the network's confidence "
         "can be believed; below it the network is too sure of itself.",
     ),
     (
+        "ranking_entropy",
+        SURE,
+        "Entropy of the predictions",
+        "How the entropy, averaged over passes with the noise on, is spread over right and wrong "
+        "predictions; a network that knows what it does not know has its mistakes to the right.",
+    ),
+    (
+        "ranking_overall",
+        SURE,
+        "The surest and the least sure images",
+        "Test images at both ends of the entropy ranking, with what they are taken for and their "
+        "entropy in nats; mistakes are framed.",
+    ),
+    (
+        "ranking_uncertain",
+        SURE,
+        "The least sure images and their predictions",
+        "Bars are the probabilities of the classes. Much mutual information means that the "
+        "passes disagree; little, that each pass by itself is unsure.",
+    ),
+    (
+        "ranking_classes",
+        SURE,
+        "The surest and the least sure images of each class",
+        "One line per true class, the surest left, the least sure right.",
+    ),
+    (
         "rank",
-        "How sure it is",
+        SURE,
         "Entropy ranking",
         "Test images ordered by the entropy of the prediction, averaged over passes with the "
         "noise on: those the network is surest of, and those it is least sure of.",
     ),
     (
         "entrop",
-        "How sure it is",
+        SURE,
         "Entropy of the prediction",
         "How the entropy in nats is spread over the test images; mistakes should lie to the "
         "right.",
     ),
 )
 WORDS = (
-    "and calibration confusion curves diagram entropy error heat heatmap heatmaps information kl "
-    "map maps matrix nats overlay plane quality ranking reliability"
+    "and calibration classes confusion curves diagram entropy error heat heatmap heatmaps "
+    "information kl map maps matrix nats overall overlay plane quality ranking uncertain"
 )
 PLAIN = frozenset(WORDS.split())
 """Words of a file's name that the title says already."""
@@ -149,11 +179,11 @@ def numbers(folder: Path) -> list[str]:
 
 
 def _rank(file: Path) -> int:
-    names = (file.stem.lower(), file.parent.name.lower())
-    for name in names:
-        for rank, known in enumerate(KNOWN):
-            if known[0] in name:
-                return rank
+    """The place of what is known of a picture: by its own folder, else by its name."""
+    for name in (file.parent.name.lower(), file.stem.lower()):
+        fitting = [rank for rank, known in enumerate(KNOWN) if known[0] in name]
+        if fitting:
+            return max(fitting, key=lambda rank: len(KNOWN[rank][0]))
     return len(KNOWN)
 
 

@@ -13,8 +13,8 @@ from ibdrop.errors import RunError
 from ibdrop.runs import provenance
 from ibdrop.runs.folder import Run
 from ibdrop.runs.page import Card, Page, Section, Table, write_page
-from ibdrop.runs.pictures import MAPS, find_pictures, numbers
-from ibdrop.runs.quality import quality_tables
+from ibdrop.runs.pictures import find_pictures, numbers
+from ibdrop.runs.summaries import summaries
 
 __all__ = ["report"]
 
@@ -90,9 +90,8 @@ def sections(folder: Path) -> list[Section]:
     for picture in find_pictures(folder):
         section = found.setdefault(picture.section, Section(picture.section))
         section.pictures.append(picture)
-    tables = quality_tables(folder / "artifacts")
-    if tables and MAPS in found:
-        found[MAPS].tables += tables
+    for name, table in summaries(folder / "artifacts").items():
+        found.setdefault(name, Section(name)).tables.append(table)
     return list(found.values())
 
 
