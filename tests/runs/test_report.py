@@ -55,12 +55,12 @@ def test_what_it_says(tmp_path: Path, make_run: MakeRun) -> None:
     warning = "layer D0 has collapsed: it carries 0.002 nats per sample"
     run = make_run(tmp_path / "a", warnings=[warning], notes=["The digits are drawn."])
     text = Page(report(run.folder)).text
-    assert "98.00%" in text
+    assert "98.00 %" in text
     assert "95 % interval 1.30 to 3.07 %" in text
     assert "b = 2e-08 = 0.001 / 50,000 training images" in text
     assert "ibdrop train beta=0.001 seed=0" in text
     assert "took 1 min 15 s" in text
-    assert "25.0%" in text
+    assert "25.0 %" in text
     assert "The digits are drawn." in text
     assert text.index(warning) < text.index("The network is wrong on")
 
@@ -109,7 +109,7 @@ def test_a_sweep(tmp_path: Path, make_run: MakeRun) -> None:
     text = Page(path).text
     assert path == tmp_path / "report.html"
     assert "2 of 4 jobs finished; `ibdrop resume" in text
-    assert "2.00% ± 1.41%" in text
+    assert "2.00 % ± 1.41 %" in text
     assert "no <space> left" in text
     assert "Error and information against beta" in text
     assert "Information plane" in text

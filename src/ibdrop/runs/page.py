@@ -13,7 +13,7 @@ from ibdrop import __version__
 from ibdrop.files import write_text
 from ibdrop.runs.pictures import Picture
 
-__all__ = ["Card", "Page", "Section", "Table", "write_page"]
+__all__ = ["Card", "Page", "Section", "Table", "figure", "write_page"]
 
 SHOWN = 4
 
@@ -111,6 +111,11 @@ def write_page(page: Page, folder: Path) -> Path:
         text = environment.get_template(template).render(page=page)
         write_text(folder / name, text)
     return folder / "report.html"
+
+
+def figure(form: str, value: float) -> str:
+    """Formats a number, with a space that does not break before a percent sign."""
+    return form.format(value).replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _cell(text: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from ibdrop.errors import RunError
 from ibdrop.runs import provenance
 from ibdrop.runs.folder import Run
-from ibdrop.runs.page import Card, Page, Section, Table, write_page
+from ibdrop.runs.page import Card, Page, Section, Table, figure, write_page
 from ibdrop.runs.pictures import find_pictures, numbers
 from ibdrop.runs.summaries import summaries
 
@@ -130,7 +130,7 @@ def _verdict(metrics: Mapping[str, Any]) -> str:
         return ""
     low, high = _interval(float(error), int(images))
     return (
-        f"The network is wrong on {error:.2%} of {images:,} test images "
+        f"The network is wrong on {100 * error:.2f} % of {images:,} test images "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %, from the number of images alone), "
         "with the noise off."
     )
@@ -155,7 +155,7 @@ def _cards(metrics: Mapping[str, Any]) -> list[Card]:
         ("kl_total", "KL, nats per image", "{:,.4g}"),
     )
     return [
-        Card(name, form.format(metrics[key]))
+        Card(name, figure(form, metrics[key]))
         for key, name, form in wanted
         if isinstance(metrics.get(key), int | float)
     ]
@@ -182,7 +182,7 @@ def _layers(metrics: Mapping[str, Any]) -> list[Table]:
 
 
 def _cell(name: str, value: Any) -> str:
-    return "–" if value is None else LAYER_COLUMNS[name][1].format(value)
+    return "–" if value is None else figure(LAYER_COLUMNS[name][1], value)
 
 
 def _explanations(fields: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ibdrop.files import read_csv
-from ibdrop.runs.page import Table
+from ibdrop.runs.page import Table, figure
 from ibdrop.runs.pictures import MAPS, MISTAKES, SURE
 
 __all__ = ["summaries"]
@@ -75,7 +75,7 @@ def _quality_cell(row: Row, name: str) -> str:
     low, high = _number(row, f"{name}_low"), _number(row, f"{name}_high")
     if row.get("kind") != "layer" or low is None or high is None:
         return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
 def _mistakes(rows: Sequence[Row]) -> Table | None:
@@ -119,7 +119,7 @@ def _known(rows: Sequence[Row], names: Mapping[str, str]) -> list[str]:
 
 
 def _text(value: float | None, form: str) -> str:
-    return "–" if value is None else form.format(value)
+    return "–" if value is None else figure(form, value)
 
 
 def _number(row: Row, name: str) -> float | None:

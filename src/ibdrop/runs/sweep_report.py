@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ibdrop.runs.page import Page, Section, Table
+from ibdrop.runs.page import Page, Section, Table, figure
 from ibdrop.runs.pictures import numbers
 from ibdrop.runs.report import environment, sections
 from ibdrop.runs.sweep import Sweep, differing, tabulate
@@ -88,13 +88,13 @@ def _means(rows: Sequence[Row], columns: Sequence[str]) -> list[Table]:
     return [Table(heads, body, text=words, title="Means over seeds", caption=caption)]
 
 
-def _mean(group: Sequence[Row], figure: tuple[str, str, str]) -> str:
-    name, _, form = figure
+def _mean(group: Sequence[Row], column: tuple[str, str, str]) -> str:
+    name, _, form = column
     values = [float(row[name]) for row in group if row[name] is not None]
     if not values:
         return "–"
-    mean = form.format(statistics.fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {form.format(statistics.stdev(values))}"
+    mean = figure(form, statistics.fmean(values))
+    return mean if len(values) < 2 else f"{mean} ± {figure(form, statistics.stdev(values))}"
 
 
 def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Section]:
@@ -106,7 +106,7 @@ def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Section]:
             str(row["number"]),
             str(row["status"]),
             *(_text(row[name]) for name in (*columns, "seed", "beta")),
-            *("–" if row[name] is None else form.format(row[name]) for name, _, form in FIGURES),
+            *("–" if row[name] is None else figure(form, row[name]) for name, _, form in FIGURES),
             str(row["warnings"] or ""),
         ]
         for row in rows
