@@ -194,7 +194,8 @@ def _picture(file: Path, rank: int, folder: Path) -> Picture:
     if rank == len(KNOWN):
         return Picture(file, name, OTHER, words, "", link)
     _, section, title, caption = KNOWN[rank]
-    detail = " ".join(word for word in words.split() if word.lower() not in PLAIN)
+    said = () if "/" in name else PLAIN
+    detail = " ".join(word for word in words.split() if word.lower() not in said)
     return Picture(file, name, section, f"{title}: {detail}" if detail else title, caption, link)
 
 

@@ -22,8 +22,6 @@ QUALITY = {
     "rank_box": "rank, box",
     "energy_padded": "mass, padded box",
     "pointing": "pointing game",
-    "nats_total": "nats/image",
-    "nats_inside": "nats inside",
 }
 QUALITY_CAPTION = (
     "Shares in [0, 1], means over the test images that were classified correctly, with 95 % "
@@ -60,18 +58,19 @@ def summaries(artifacts: Path) -> dict[str, Table]:
 
 def _quality(rows: Sequence[Row]) -> Table | None:
     names = _known(rows, QUALITY)
-    body = [
-        [row.get("source", ""), row.get("resolution", ""), *(_quality_cell(row, n) for n in names)]
-        for row in rows
-    ]
-    heads = ("map", "size", *(QUALITY[name] for name in names))
+    body = [[_source(row), *(_quality_cell(row, name) for name in names)] for row in rows]
+    heads = ("map", *(QUALITY[name] for name in names))
     return Table(heads, body, caption=QUALITY_CAPTION) if names else None
+
+
+def _source(row: Row) -> str:
+    return f"{row.get('source', '')} {row.get('resolution', '').replace('x', '×')}".strip()
 
 
 def _quality_cell(row: Row, name: str) -> str:
     value = _number(row, name)
-    if value is None or name.startswith("nats"):
-        return _text(value, "{:,.4g}")
+    if value is None:
+        return "–"
     low, high = _number(row, f"{name}_low"), _number(row, f"{name}_high")
     if row.get("kind") != "layer" or low is None or high is None:
         return f"{value:.3f}"
