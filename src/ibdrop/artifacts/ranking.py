@@ -17,6 +17,7 @@ from ibdrop.artifacts.base import Artifact, Trained
 from ibdrop.artifacts.calibration import brier_score, expected_calibration_error
 from ibdrop.artifacts.plotting import save
 from ibdrop.artifacts.ranking_pictures import (
+    UNCERTAIN,
     draw_class,
     draw_classes,
     draw_histogram,
@@ -145,7 +146,8 @@ class EntropyRanking(Artifact):
         places = [torch.arange(len(data["labels"]))]
         if len(self.trained.data.spec.classes) <= MOST_GALLERIES:
             places += [(data["labels"] == k).nonzero()[:, 0] for k in data["labels"].unique()]
-        ends = [torch.cat([place[: self.images], place[-self.images :]]) for place in places]
+        most = max(self.images, UNCERTAIN)
+        ends = [torch.cat([place[:most], place[-most:]]) for place in places]
         index = data["index"][torch.cat(ends).unique()].sort().values
         images = [self.trained.data.test.batch(part).images.cpu() for part in index.split(BLOCK)]
         content = io.BytesIO()

@@ -23,13 +23,23 @@ from ibdrop.artifacts.plotting import (
 )
 from ibdrop.files import read_csv
 
-__all__ = ["draw_class", "draw_classes", "draw_histogram", "draw_overall", "draw_uncertain"]
+__all__ = [
+    "UNCERTAIN",
+    "draw_class",
+    "draw_classes",
+    "draw_histogram",
+    "draw_overall",
+    "draw_uncertain",
+]
 
 Row = dict[str, str]
 Images = dict[int, np.ndarray[Any, Any]]
 
 COLUMNS = 10
+
 UNCERTAIN = 8
+"""Images shown with their predictive distribution, and so the fewest kept of each end."""
+
 PER_CLASS = 5
 BARS = 10
 
