@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,14 +133,27 @@ def _place(config: DictConfig, key: str) -> tuple[Path, bool]:
         folder = Path(str(OmegaConf.select(config, key))).expanduser().absolute()
     given = [str(override) for override in config.hydra.overrides.hydra]
     if not any(override.startswith(f"{key}=") for override in given):
-        return claim(folder), True
+        with _blamed_on("output_dir", folder):
+            return claim(folder), True
     for record in ("run.json", "sweep.json"):
         if (folder / record).exists():
             what, _ = record.split(".")
             remedy = f"choose another folder, or continue it with `ibdrop resume {folder}`"
             raise ConfigError([f"{key}: {folder} already holds a {what}; {remedy}"])
-    folder.mkdir(parents=True, exist_ok=True)
+    with _blamed_on(key, folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder, False
+
+
+@contextmanager
+def _blamed_on(key: str, folder: Path) -> Iterator[None]:
+    """Turns the refusal of the file system into a problem of the setting behind it."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        problem = f"{key}: cannot make the folder {folder}: {reason} ({error.filename})"
+        raise ConfigError([problem]) from error
 
 
 def _check_jobs(config: DictConfig, expanded: list[list[str]]) -> None:

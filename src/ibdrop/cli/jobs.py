@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-__all__ = ["expand", "settle", "varying"]
+from ibdrop.config.location import conf_dir
+from ibdrop.config.schema import STABLE, version_base
+
+__all__ = ["expand", "may_sweep", "mode", "settle", "varying"]
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+def may_sweep(override: str) -> bool:
+    """Whether this override chooses a file that may ask for a sweep of itself."""
+    return override.lstrip("+").startswith(("sweep=", "experiment="))
+
+
+def mode(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """The override that starts the sweep a chosen file asks for, where Hydra needs to be told.
+
+    Hydra 1.3 looks into the files by itself. From 1.4 on it refuses a `hydra.mode` in any other
+    file than the primary config.
+    """
+    chosen = [override for override in overrides if may_sweep(override)]
+    if STABLE or not chosen or any(o.startswith("hydra.mode=") for o in overrides):
+        return []
+    search = [f"hydra.searchpath=['file://{Path(config_dir).absolute()}']"] if config_dir else []
+    try:
+        with initialize_config_dir(str(conf_dir()), job_name="train", **version_base()):
+            config = compose("train", [*search, *chosen], return_hydra_config=True)
+    except Exception:
+        return []  # Composing in earnest will say what is wrong.
+    return ["hydra.mode=MULTIRUN"] if config.hydra.mode == RunMode.MULTIRUN else []
 
 
 def expand(config: DictConfig) -> list[list[str]]:

@@ -142,8 +142,9 @@ def _about_files(error: OSError) -> str | None:
     """One sentence on a disk or folder that will not be written; nothing on other errors."""
     path = error.filename if isinstance(error.filename, str) else None
     if error.errno in FULL:
-        where = f" while writing {path}" if path else ""
-        return f"the disk is full{where}; free some space, then `ibdrop resume RUN` continues"
+        where = f", writing {path}" if path else ""
+        remedy = "free some space, then start again, or `ibdrop resume RUN` if the run had begun"
+        return f"the disk is full{where}; {remedy}"
     if error.errno in FORBIDDEN and path:
         reason = os.strerror(error.errno or 0).lower()
         return f"cannot use {path}: {reason}; choose another place with output_dir=DIR"

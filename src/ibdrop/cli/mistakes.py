@@ -56,7 +56,7 @@ def explain(
     with initialize_config_dir(str(conf_dir()), job_name="train", **version_base()):
         examination = _Examination(config_name, config_dir, sweeping)
         try:
-            return examination.run(overrides) or [_said(error)]
+            return examination.run(overrides, error) or [_said(error)]
         except yaml.YAMLError as broken:
             return [_yaml_problem(broken)]
 
@@ -67,13 +67,14 @@ class _Examination:
     config_dir: Path | None
     sweeping: bool
 
-    def run(self, overrides: Sequence[str]) -> list[str]:
+    def run(self, overrides: Sequence[str], error: Exception) -> list[str]:
         found, groups, values = self._sort(overrides)
         try:
             base = self._compose([variants[0] for variants in groups])
-        except COMPOSITION_ERRORS as error:
-            return [*found, _said(error)]
-        sweeping = self.sweeping or base.hydra.mode == RunMode.MULTIRUN
+        except COMPOSITION_ERRORS as broken:
+            return [*found, _said(broken)]
+        by_file = base.hydra.mode == RunMode.MULTIRUN and "Ambiguous" not in str(error)
+        sweeping = self.sweeping or by_file
         good = groups
         for override in values:
             variants = _variants(override)

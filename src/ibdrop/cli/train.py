@@ -21,11 +21,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ibdrop.cli import mistakes
+from ibdrop.cli import jobs, mistakes
 from ibdrop.cli.hooks import plain
 from ibdrop.cli.session import Failure, Session, Stop, current
 from ibdrop.config.location import conf_dir
-from ibdrop.config.schema import register, version_base
+from ibdrop.config.schema import register, trust, version_base
 from ibdrop.errors import ConfigError, IbdropError, Interrupted
 
 __all__ = ["SweepError", "main"]
@@ -60,9 +60,11 @@ def main(argv: Sequence[str]) -> int:
     """
     register()
     words, given = _arguments(argv)
+    if not (given.multirun or given.cfg or given.info or given.help or given.shell_completion):
+        words += jobs.mode(given.overrides, given.config_dir)
     session = current(["ibdrop", "train", *argv])
-    where = str(conf_dir())
-    application = hydra.main(config_path=where, config_name="train", **version_base())(train)
+    decorate = hydra.main(str(conf_dir()), "train", **version_base(), **trust())
+    application = decorate(train)
     try:
         with _as_arguments(words), _true_errors():
             application()
@@ -114,9 +116,8 @@ def _train(config: dict[str, Any], folder: Path, overrides: list[str]) -> float:
 def _overrides(whole: HydraConf) -> list[str]:
     """The overrides that repeat this run alone, also where a file asks for a sweep."""
     overrides = [str(override) for override in whole.overrides.task]
-    by_flag = any(str(o).startswith("hydra.mode=") for o in whole.overrides.hydra)
-    by_file = whole.mode == RunMode.MULTIRUN and not by_flag
-    return [*overrides, "hydra.mode=RUN"] if by_file else overrides
+    sweeps = whole.mode == RunMode.MULTIRUN and any(map(jobs.may_sweep, overrides))
+    return [*overrides, "hydra.mode=RUN"] if sweeps else overrides
 
 
 def _translated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ def refusal(
         target: The class or function.
         given: Its arguments in the config, of the right names and types.
     """
-    if group not in REHEARSED or any(map(_holds_target, given.values())):
+    harmless = inspect.isclass(target) or target.__module__.startswith("ibdrop.")
+    if group not in REHEARSED or not harmless or any(map(_holds_target, given.values())):
         return []
     try:
         target(*_stand_in(group), **given)

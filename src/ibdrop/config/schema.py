@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import hydra
+import hydra.utils
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 __all__ = [
     "GROUPS",
+    "STABLE",
     "TrainConfig",
     "job_name",
     "register",
     "slug",
     "sweep_name",
+    "trust",
     "version_base",
 ]
+
+STABLE = hydra.__version__.startswith("1.3.")
+"""Whether this is Hydra 1.3; the few differences to 1.4 are met here and in `cli/jobs.py`."""
 
 GROUPS = ("model", "noise", "init", "dataset", "optim", "schedule", "trainer", "artifacts")
 """The parts of a run, each a node of the config."""
@@ -52,14 +58,26 @@ class TrainConfig:
 def register() -> None:
     """Makes the schema and the resolvers `ibdrop.*` known; must precede composition."""
     ConfigStore.instance().store(name="train_schema", node=TrainConfig, provider="ibdrop")
-    OmegaConf.register_new_resolver("ibdrop.slug", slug, replace=True)
-    OmegaConf.register_new_resolver("ibdrop.job", job_name, replace=True)
-    OmegaConf.register_new_resolver("ibdrop.sweep", sweep_name, replace=True)
+    resolver: Callable[..., None] = (
+        OmegaConf.register_new_resolver if STABLE else OmegaConf.register_resolver
+    )
+    resolver("ibdrop.slug", slug, replace=True)
+    resolver("ibdrop.job", job_name, replace=True)
+    resolver("ibdrop.sweep", sweep_name, replace=True)
 
 
 def version_base() -> dict[str, str]:
     """Keyword arguments for Hydra's entry points, of which 1.3 wants to know its own version."""
-    return {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+    return {"version_base": "1.3"} if STABLE else {}
+
+
+def trust() -> dict[str, Any]:
+    """Keyword arguments for `hydra.main`, which from 1.4 on asks what targets it may call.
+
+    All of them: classes of the user's own are the point, and checking has imported them before.
+    """
+    unchecked = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
+    return {} if unchecked is None else {"execution_whitelist": unchecked}
 
 
 def slug(text: Any, longest: int = 96) -> str:
