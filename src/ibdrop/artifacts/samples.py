@@ -16,7 +16,8 @@ from ibdrop.data.base import Batch
 
 __all__ = ["draw_samples"]
 
-LINES = 0.45
+TITLE, LABEL, LEGEND = 0.35, 0.24, 0.3
+"""Heights of the heading, of a class name and of the legend in inches."""
 
 
 @styled
@@ -33,7 +34,9 @@ def draw_samples(batch: Batch, classes: Sequence[str], title: str, columns: int 
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     cell = min(WIDTH / columns, 2.4)
-    figure = Figure(figsize=(max(cell * columns, 4.5), (cell + 0.25) * rows + 2 * LINES))
+    legend = LEGEND if batch.boxes is not None or batch.masks is not None else 0
+    height = TITLE + (cell + LABEL) * rows + legend
+    figure = Figure(figsize=(max(cell * columns, 5), height))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[count:]:
         panel.remove()

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """
     made = parser()
     try:
-        arguments = made.parse_args(list(argv))
+        arguments = _parsed(made, argv)
     except SystemExit as done:
         return int(done.code or 0)
     if arguments.action is None:
@@ -45,6 +45,17 @@ def main(argv: Sequence[str]) -> int:
 
     act: Callable[[argparse.Namespace], int] = getattr(datasets, f"{arguments.action}_data")
     return act(arguments)
+
+
+def _parsed(made: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the words; `KEY=VALUE` may stand anywhere, which argparse itself forbids."""
+    arguments, rest = made.parse_known_args(list(argv))
+    wrong = [word for word in rest if word.startswith("-") or arguments.action != "show"]
+    if wrong:
+        made.error(f"unrecognized arguments: {' '.join(wrong)}")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
 
 
 def parser() -> argparse.ArgumentParser:

@@ -167,7 +167,7 @@ def render(
     """
     count, side, device = len(layout.target), digits.shape[-1], digits.device
     images = torch.empty(count, canvas**2, dtype=torch.uint8, device=device)
-    masks = torch.zeros(count, canvas**2, dtype=torch.bool, device=device)
+    masks = torch.empty(count, canvas**2, dtype=torch.bool, device=device)
     chunk = CPU_CHUNK if device.type == "cpu" else CUDA_CHUNK
     first = torch.arange(count, device=device).remainder_(chunk).mul_(canvas**2)
     whole = first + _flat(layout.corner, canvas)
@@ -181,7 +181,7 @@ def render(
         part = slice(start, start + chunk)
         target = digits.index_select(0, layout.target[part]).view(-1)
         place = (whole[part, None] + windows[0]).view(-1)
-        masks[part].view(-1).scatter_(0, place, target > stroke)
+        masks[part].zero_().view(-1).scatter_(0, place, target > stroke)
         total = torch.zeros(images[part].numel(), dtype=exact, device=device)
         total.scatter_add_(0, place, target.to(exact))
         source = (sources[part, :, None] + steps).view(-1)

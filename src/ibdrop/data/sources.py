@@ -124,7 +124,7 @@ def read(source: Source, file: File, root: Path) -> bytes:
     plain, packed = folder / file.name, folder / f"{file.name}.gz"
     if not _is_there(folder, file):
         raise DataError(
-            f"{source.name}: no {file.name} in {folder}; {_fetch(source, root)}, or set"
+            f"{source.name}: no {file.name} in {folder.absolute()}; {_fetch(source, root)}, or set"
             f" dataset.root=DIR to the folder that holds {source.folder}"
         )
     path = plain if plain.is_file() else packed
