@@ -230,6 +230,12 @@ def test_repeat_is_quoted_and_keeps_where_configs_come_from() -> None:
     assert line == "ibdrop train --config-dir 'my conf' -cn=x beta=1 'name=a b'"
 
 
+def test_repeat_of_one_job_is_no_sweep() -> None:
+    command = ["ibdrop", "train", "sweep=beta", "beta=1", "hydra.mode=RUN", "hydra.run.dir=x"]
+    line = provenance.repeat(command, ["sweep=beta", "beta=1"])
+    assert line == "ibdrop train sweep=beta beta=1 hydra.mode=RUN"
+
+
 def test_git_of_no_checkout_is_nothing(tmp_path: Path) -> None:
     assert provenance.git(tmp_path) is None
 

@@ -51,7 +51,8 @@ def test_a_failed_job_is_a_row(sweep: Path) -> None:
 def test_other_overrides_that_differ_are_columns(tmp_path: Path, make_run: MakeRun) -> None:
     for number, noise in enumerate(("binary", "information")):
         run = make_run(tmp_path / f"{number}_{noise}")
-        run.update(overrides=[f"noise={noise}", "epochs=3", "beta=0.001", f"+extra={number}"])
+        run.update(overrides=[f"noise={noise}", "epochs=3", f"beta={number}", f"+extra={number}"])
+    run.update(overrides=[*run.record["overrides"], "hydra.mode=RUN"])
     assert differing(Sweep.open(tmp_path).runs) == ["noise", "extra"]
     assert [row["noise"] for row in tabulate(tmp_path)] == ["binary", "information"]
 

@@ -86,11 +86,12 @@ def repeat(command: Sequence[str], overrides: Sequence[str]) -> str:
     """The line that repeats one run, quoted for the shell.
 
     Arguments:
-        command: The command line as given; only the flags that choose configs are kept, so
+        command: The command line as given; only the words that choose configs are kept, so
             that a job of a sweep is repeated alone.
         overrides: The overrides of this very run.
     """
-    return shlex.join(["ibdrop", "train", *config_flags(command), *overrides])
+    mode = [word for word in command if word.startswith("hydra.mode=") and word not in overrides]
+    return shlex.join(["ibdrop", "train", *config_flags(command), *overrides, *mode])
 
 
 def config_flags(command: Sequence[str]) -> list[str]:

@@ -158,7 +158,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
     given = [_overrides(run) for run in runs]
     keys = dict.fromkeys(key for one in given for key in one)
     apart = [key for key in keys if len({one.get(key) for one in given}) > 1]
-    return [key for key in apart if key not in ("beta", "seed")]
+    return [key for key in apart if key not in ("beta", "seed") and not key.startswith("hydra.")]
 
 
 def number(run: Run) -> int:
