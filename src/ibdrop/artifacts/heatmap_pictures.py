@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -20,10 +21,10 @@ from ibdrop.artifacts.plotting import (
     ORANGE,
     RED,
     WIDTH,
-    bare,
     number,
+    put,
+    sheet,
     shorten,
-    show_image,
     styled,
 )
 from ibdrop.artifacts.scores import COLLAPSED
@@ -31,7 +32,8 @@ from ibdrop.files import read_csv
 
 __all__ = ["draw_maps", "draw_overlay", "draw_quality"]
 
-CELL = 1.45
+CELL, GAP = 1.5, 0.08
+HEAD, CAPTION, FOOT = 0.55, 0.16, 0.55
 
 
 def draw_maps(archive: Path) -> Figure:
@@ -58,70 +60,87 @@ def _grid(archive: Path, overlay: bool) -> Figure:
         data = {name: content[name] for name in content.files}
     layers, images = data["layers"].tolist(), data["images"]
     rows, columns = len(images), len(layers) + 1
-    cell = min(CELL, WIDTH / columns)
-    figure = Figure(figsize=(cell * columns, cell * rows + 1.35))
-    panels = figure.subplots(rows, columns, squeeze=False)
+    left = 0.25 + 0.09 * max(len(_named(data, row)) for row in range(rows))
+    pitch = min(CELL, (WIDTH - left) / columns)
+    total = HEAD + rows * (pitch + CAPTION) + FOOT
+    figure, axes = sheet(left + columns * pitch, total)
+    axes.text(left + (pitch - GAP) / 2, HEAD - 0.09, "input", weight="bold", ha="center")
     for row in range(rows):
-        _input(panels[row, 0], data, row)
-    panels[0, 0].set_title("input", fontsize=10, loc="center")
+        _input(axes, data, row, (left, HEAD + row * (pitch + CAPTION)), pitch - GAP)
     for column, layer in enumerate(layers, start=1):
-        maps = data[f"kl_{layer}"]
-        top = float(maps.max())
+        maps, x = data[f"kl_{layer}"], left + column * pitch
+        _title(axes, layer, maps, float(data["nats"][column - 1]), x + (pitch - GAP) / 2)
+        colours = ScalarMappable(Normalize(0, float(maps.max()) or 1), HEAT)
         for row in range(rows):
-            panel = panels[row, column]
-            shown = _map(panel, images[row], maps[row], top, overlay)
-            panel.set_xlabel(f"{number(maps[row].sum())} nats", fontsize=7.5, labelpad=2)
-        _title(panels[0, column], layer, maps.shape[1:], float(data["nats"][column - 1]))
-        bar = figure.colorbar(
-            shown, ax=panels[:, column], location="bottom", aspect=14, shrink=0.9, pad=0.01
-        )
-        bar.set_label("nats per position", fontsize=8)
-        bar.ax.tick_params(labelsize=7.5)
-        bar.ax.locator_params(nbins=4)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02)  # type: ignore[union-attr, call-arg]
+            corner = (x, HEAD + row * (pitch + CAPTION))
+            _map(axes, images[row], maps[row], colours, corner, pitch - GAP, overlay)
+        place = (x + 0.06, total - FOOT + 0.1, pitch - GAP - 0.12, 0.09)
+        _bar(figure, colours, place)
     return figure
 
 
-def _input(panel: Axes, data: dict[str, Any], row: int) -> None:
+def _input(
+    axes: Axes, data: dict[str, Any], row: int, corner: tuple[float, float], side: float
+) -> None:
+    image = data["images"][row]
+    drawn = put(axes, image, corner, side)
+    if "boxes" in data:
+        x, _, _, y = drawn.get_extent()
+        top, left, bottom, right = (data["boxes"][row] * side / max(image.shape[1:])).tolist()
+        style: dict[str, Any] = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.4}
+        axes.add_patch(Rectangle((x + left, y + top), right - left, bottom - top, **style))
+    colour = INK if data["labels"][row] == data["predictions"][row] else RED
+    at = corner[0] - 0.1, corner[1] + side / 2
+    axes.text(*at, _named(data, row), ha="right", va="center", color=colour)
+
+
+def _named(data: dict[str, Any], row: int) -> str:
+    """The class, and what the network takes it for if that is another."""
     names = data["classes"].tolist()
     label, predicted = int(data["labels"][row]), int(data["predictions"][row])
-    height, width = data["images"].shape[2:]
-    show_image(panel, data["images"][row], extent=(0, width, height, 0))
-    if "boxes" in data:
-        top, left, bottom, right = data["boxes"][row].tolist()
-        corner, size = (left, top), (right - left, bottom - top)
-        panel.add_patch(Rectangle(corner, *size, fill=False, edgecolor=ORANGE, linewidth=1.4))
-    text = shorten(names[label], 12)
-    if label != predicted:
-        text += f"\n→ {shorten(names[predicted], 10)}"
-    panel.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=10, labelpad=6)
-    panel.yaxis.label.set_color(INK if label == predicted else RED)
+    text = shorten(names[label], 10)
+    return text if label == predicted else f"{text} → {shorten(names[predicted], 10)}"
 
 
 def _map(
-    panel: Axes, image: np.ndarray[Any, Any], heat: np.ndarray[Any, Any], top: float, over: bool
-) -> Any:
-    height, width = image.shape[1:]
-    bare(panel)
-    scale: dict[str, Any] = {"vmin": 0, "vmax": top or 1, "extent": (0, width, height, 0)}
-    if not over:
-        return panel.imshow(heat, cmap=HEAT, **scale)
-    show_image(panel, image, extent=(0, width, height, 0), alpha=0.55)
-    panel.set_facecolor("black")
-    strength = np.clip(heat / (top or 1), 0, 1)
-    panel.imshow(heat, cmap=HEAT, alpha=0.9 * np.sqrt(strength), **scale)
-    scalars = matplotlib.cm.ScalarMappable(cmap=HEAT)
-    scalars.set_clim(0, top or 1)
-    return scalars
+    axes: Axes,
+    image: np.ndarray[Any, Any],
+    heat: np.ndarray[Any, Any],
+    colours: ScalarMappable,
+    corner: tuple[float, float],
+    side: float,
+    overlay: bool,
+) -> None:
+    x, y = corner[0] + side / 2, corner[1] + side + 0.045
+    axes.text(x, y, f"{number(heat.sum())} nats", fontsize=7.5, ha="center", va="top")
+    if overlay:
+        pixels = put(axes, image, corner, side)
+        place: dict[str, Any] = {"extent": pixels.get_extent(), "aspect": "auto"}
+        strength = np.sqrt(np.clip(colours.norm(heat), 0, 1))
+        axes.imshow(colours.to_rgba(heat), alpha=0.85 * strength, **place)
+    else:
+        low, high = colours.get_clim()
+        put(axes, heat, corner, side, cmap=HEAT, vmin=low, vmax=high)
 
 
-def _title(panel: Axes, layer: str, size: tuple[int, ...], nats: float) -> None:
-    panel.set_title(f"{layer}  {size[0]}×{size[1]}", fontsize=10, loc="center", pad=15)
+def _bar(figure: Figure, colours: ScalarMappable, place: tuple[float, ...]) -> None:
+    """A colour bar at x, y, width and height in inches from the upper left corner."""
+    width, height = figure.get_size_inches()
+    x, y, wide, tall = place
+    axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
+    bar = figure.colorbar(colours, cax=axes, orientation="horizontal")
+    bar.set_label("nats per position", fontsize=8, labelpad=2)
+    axes.tick_params(labelsize=7.5, length=2, pad=2)
+    axes.locator_params(nbins=4)
+
+
+def _title(axes: Axes, layer: str, maps: np.ndarray[Any, Any], nats: float, x: float) -> None:
+    size = f"{layer}  {maps.shape[1]}×{maps.shape[2]}"
+    axes.text(x, HEAD - 0.27, size, weight="bold", ha="center")
     collapsed = nats < COLLAPSED
     text = f"{number(nats)} nats: collapsed" if collapsed else f"mean {number(nats)} nats"
     colour = RED if collapsed else INK
-    style: dict[str, Any] = {"fontsize": 8, "color": colour, "ha": "center", "va": "bottom"}
-    panel.annotate(text, (0.5, 1), (0, 4), "axes fraction", "offset points", **style)
+    axes.text(x, HEAD - 0.09, text, fontsize=8, color=colour, ha="center")
 
 
 @styled

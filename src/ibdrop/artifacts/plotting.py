@@ -13,6 +13,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from ibdrop.files import write_bytes
 
@@ -29,7 +30,9 @@ __all__ = [
     "WIDTH",
     "bare",
     "number",
+    "put",
     "save",
+    "sheet",
     "shorten",
     "show_image",
     "styled",
@@ -98,6 +101,46 @@ def save(figure: Figure, path: Path) -> Path:
     with matplotlib.style.context(["default", STYLE]):
         figure.savefig(content, format="png", metadata={"Software": None})
     return write_bytes(path, content.getvalue())
+
+
+def sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """Makes a blank sheet to put images and words on, in inches from its upper left corner.
+
+    For pictures of many tiles, which as axes of their own would take long to lay out.
+    """
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return figure, axes
+
+
+def put(
+    axes: Axes,
+    image: np.ndarray[Any, Any],
+    corner: tuple[float, float],
+    side: float,
+    **kwargs: Any,
+) -> AxesImage:
+    """Puts an image on a sheet.
+
+    Arguments:
+        axes: The axes of the sheet.
+        image: Pixels as uint8, with shape :math:`(C, H, W)`, or a map, with shape :math:`(h, w)`.
+        corner: Its upper left corner, x and y in inches.
+        side: The longer side in inches; the shorter is in proportion and centred.
+        kwargs: Passed on to `imshow`.
+    """
+    height, width = image.shape[-2:]
+    if image.ndim == 3:
+        if len(image) == 3:
+            image = image.transpose(1, 2, 0)
+        else:
+            image, kwargs = image[0], {"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs}
+    tall, wide = side * height / max(height, width), side * width / max(height, width)
+    x, y = corner[0] + (side - wide) / 2, corner[1] + (side - tall) / 2
+    return axes.imshow(image, extent=(x, x + wide, y + tall, y), aspect="auto", **kwargs)
 
 
 def bare(axes: Axes) -> None:

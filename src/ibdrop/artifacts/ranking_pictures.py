@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ibdrop.artifacts.plotting import (
     BLUE,
@@ -17,8 +18,9 @@ from ibdrop.artifacts.plotting import (
     INK,
     RED,
     WIDTH,
+    put,
+    sheet,
     shorten,
-    show_image,
     styled,
 )
 from ibdrop.files import read_csv
@@ -41,6 +43,8 @@ UNCERTAIN = 8
 """Images shown with their predictive distribution, and so the fewest kept of each end."""
 
 PER_CLASS = 5
+MARGIN, GAP, HEADING = 0.1, 0.06, 0.34
+KEY = "below each image: true class → what it is taken for, H in nats; framed: wrong"
 BARS = 10
 
 
@@ -71,30 +75,44 @@ def draw_class(table: Path, archive: Path, name: str, count: int) -> Figure:
 @styled
 def _ends(rows: list[Row], images: Images, count: int, title: str) -> Figure:
     lowest, highest = rows[::-1][:count], rows[:count]
-    lines = -(-len(lowest) // COLUMNS)
-    figure = Figure(figsize=(WIDTH, 2 * (1.2 * lines) + 1.1), layout="constrained")
-    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
-    words = "lowest entropy: the network is sure", "highest entropy: the network is unsure"
-    for part, shown, text in zip(parts, (lowest, highest), words, strict=True):
-        part.suptitle(text, x=0.01, ha="left", fontsize=10)
-        panels = part.subplots(lines, COLUMNS, squeeze=False).flatten()
-        for panel in panels:
-            panel.axis("off")
-        for panel, row in zip(panels, shown, strict=False):
-            panel.axis("on")
-            _tile(panel, row, images)
+    side = (WIDTH - 2 * MARGIN) / COLUMNS
+    pitch = side + _caption(rows)
+    part = -(-len(lowest) // COLUMNS) * pitch + HEADING
+    figure, axes = sheet(WIDTH, 2 * part + 0.4)
+    axes.text(MARGIN, 0.2, title, weight="bold", fontsize=12, va="center")
+    axes.text(WIDTH - MARGIN, 0.2, KEY, fontsize=8.5, va="center", ha="right")
+    words = "Lowest entropy: the network is sure", "Highest entropy: the network is unsure"
+    for top, shown, text in zip((0.4, 0.4 + part), (lowest, highest), words, strict=True):
+        axes.text(MARGIN, top + 0.5 * HEADING, text, fontsize=10, va="center")
+        for i, row in enumerate(shown):
+            line, column = divmod(i, COLUMNS)
+            corner = (MARGIN + column * side, top + HEADING + line * pitch)
+            _tile(axes, corner, side - GAP, row, images)
     return figure
 
 
-def _tile(panel: Axes, row: Row, images: Images, font: float = 7.5) -> None:
+def _tile(
+    axes: Axes,
+    corner: tuple[float, float],
+    side: float,
+    row: Row,
+    images: Images,
+    font: float = 7.5,
+) -> None:
     """An image over what it is taken for and its entropy, framed where that is wrong."""
-    show_image(panel, images[int(row["index"])])
+    put(axes, images[int(row["index"])], corner, side)
     right = row["correct"] == "True"
     if not right:
-        panel.spines[:].set_visible(True)
-        panel.spines[:].set(color=RED, linewidth=2.2)
-    panel.set_xlabel(_words(row), fontsize=font, labelpad=2.5, color=INK if right else RED)
+        style: dict[str, Any] = {"fill": False, "edgecolor": RED, "linewidth": 2.2}
+        axes.add_patch(Rectangle(corner, side, side, **style))
+    x, y = corner[0] + side / 2, corner[1] + side + 0.05
+    colour = INK if right else RED
+    axes.text(x, y, _words(row), fontsize=font, color=colour, ha="center", va="top")
+
+
+def _caption(rows: list[Row]) -> float:
+    """The height in inches that the words below a tile take."""
+    return 0.42 if any("\n" in _words(row) for row in rows) else 0.27
 
 
 def _words(row: Row) -> str:
@@ -122,23 +140,21 @@ def draw_classes(table: Path, archive: Path) -> Figure:
     """
     rows, images = read_csv(table), _images(archive)
     names = _names(rows)
-    figure = Figure(figsize=(WIDTH, 1.13 * len(names) + 0.4))
-    panels = figure.subplots(
-        len(names), 2 * PER_CLASS + 1, squeeze=False, width_ratios=[1] * 5 + [0.25] + [1] * 5
-    )
-    for panel in panels.flatten():
-        panel.axis("off")
-    for line, name in zip(panels, names, strict=True):
-        group = [row for row in rows if row["label"] == name]
-        ends = [*group[::-1][:PER_CLASS], *group[:PER_CLASS][::-1]]
-        places = [*line[:PER_CLASS], *line[PER_CLASS + 1 :]]
-        for panel, row in zip(places, ends, strict=False):
-            panel.axis("on")
-            _tile(panel, row, images)
-        style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 11, "weight": "bold"}
-        line[0].text(-0.12, 0.5, shorten(name, 10), transform=line[0].transAxes, **style)
-    panels[0, 0].set_title("lowest entropy →", fontsize=10)
-    panels[0, PER_CLASS + 1].set_title("→ highest entropy", fontsize=10)
+    left, apart = 0.25 + 0.09 * min(10, max(map(len, names))), 0.25
+    side = (WIDTH - left - apart - MARGIN) / (2 * PER_CLASS)
+    pitch = side + _caption(rows)
+    figure, axes = sheet(WIDTH, len(names) * pitch + HEADING + 0.2)
+    axes.text(left, HEADING + len(names) * pitch + 0.06, KEY, fontsize=8.5, va="center")
+    right = left + PER_CLASS * side + apart
+    for x, text in ((left, "lowest entropy →"), (right, "→ highest entropy")):
+        axes.text(x, 0.5 * HEADING, text, weight="bold", va="center")
+    for i, name in enumerate(names):
+        group, y = [row for row in rows if row["label"] == name], HEADING + i * pitch
+        middle: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 11, "weight": "bold"}
+        axes.text(left - 0.1, y + side / 2, shorten(name, 10), **middle)
+        for x, shown in ((left, group[::-1][:PER_CLASS]), (right, group[:PER_CLASS][::-1])):
+            for column, row in enumerate(shown):
+                _tile(axes, (x + column * side, y), side - GAP, row, images)
     return figure
 
 
@@ -151,17 +167,29 @@ def draw_uncertain(table: Path, archive: Path) -> Figure:
         archive: `ranking_images.npz`.
     """
     rows, images = read_csv(table)[:UNCERTAIN], _images(archive)
-    lines = -(-len(rows) // 2)
-    figure = Figure(figsize=(WIDTH, 1.75 * lines + 0.3))
-    panels = figure.subplots(lines, 4, squeeze=False, width_ratios=[1, 1.75] * 2).reshape(-1, 2)
-    for left, right in panels[len(rows) :]:
-        left.axis("off")
-        right.axis("off")
-    for (left, right), row in zip(panels, rows, strict=False):
-        _tile(left, row, images, font=9)
-        _distribution(right, row)
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
+    height, top = 1.25 + _caption(rows) + 0.12, 0.5
+    total = top + -(-len(rows) // 2) * height
+    figure, axes = sheet(WIDTH, total)
+    _key(axes)
+    for i, row in enumerate(rows):
+        x, y = MARGIN + (i % 2) * (WIDTH / 2), top + (i // 2) * height
+        _tile(axes, (x, y), 1.25, row, images, font=9)
+        place = (x + 1.8, y + 0.2, WIDTH / 2 - 2.15, 1.05)
+        corner = (place[0] / WIDTH, 1 - (place[1] + place[3]) / total)
+        _distribution(figure.add_axes((*corner, place[2] / WIDTH, place[3] / total)), row)
     return figure
+
+
+def _key(axes: Axes) -> None:
+    """The title of the uncertain images and what the colours of their bars mean."""
+    title = "The least sure test images and their predictive distribution"
+    axes.text(MARGIN, 0.2, title, weight="bold", fontsize=12, va="center")
+    for x, colour, word in (
+        (WIDTH - 2.2, GREEN, "true class"),
+        (WIDTH - 1.2, RED, "taken for it"),
+    ):
+        axes.add_patch(Rectangle((x - 0.16, 0.15), 0.1, 0.1, color=colour))
+        axes.text(x, 0.2, word, fontsize=8.5, va="center")
 
 
 def _distribution(panel: Axes, row: Row) -> None:
@@ -176,6 +204,7 @@ def _distribution(panel: Axes, row: Row) -> None:
     panel.set_xticks(range(len(names)), [shorten(name, 9) for name in names], fontsize=8, **turn)
     panel.set_ylim(0, 1)
     panel.set_yticks([0, 0.5, 1])
+    panel.set_ylabel("probability", fontsize=8)
     panel.tick_params(axis="x", length=0)
     panel.grid(False, axis="x")
     parts = (
