@@ -59,7 +59,8 @@ def fetch_data(arguments: Namespace) -> int:
     with _bars() as watch:
         fetched = fetch(source, root, watch=watch)
     if fetched:
-        _say(f"{source.name}: {len(fetched)} files fetched into {root / source.folder}")
+        files = f"{len(fetched)} file{'s' * (len(fetched) > 1)}"
+        _say(f"{source.name}: {files} fetched into {root / source.folder}")
     else:
         _say(f"{source.name}: all files are in {root / source.folder}, whole")
     return 0

@@ -122,7 +122,7 @@ def _receive(address: str, part: Path, progress: Progress, timeout: float) -> bo
 
 def _next(answer: http.client.HTTPResponse, timeout: float) -> bytes:
     try:
-        return answer.read(BLOCK)
+        return answer.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
         raise _failure(error, timeout) from error
 

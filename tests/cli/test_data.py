@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from ibdrop.cli import data as command
+from ibdrop.cli import datasets
+from ibdrop.cli.main import main
+from ibdrop.data.sources import MNIST, File
+
+CONTENT = b"not many digits"
+
+
+def run(*words: str) -> int:
+    return main(["data", *words])
+
+
+@pytest.fixture
+def nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and no data elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IBDROP_DATA", raising=False)
+    return tmp_path
+
+
+def test_without_a_word_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    said = capsys.readouterr().out
+    assert "usage: ibdrop data" in said
+    assert "ibdrop data fetch mnist" in said
+    assert "next: `ibdrop train dataset=NAME`" in said
+
+
+@pytest.mark.parametrize("words", [[], ["list"], ["fetch"], ["show"]])
+def test_help_ends_with_examples_and_the_next_step(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, "--help") == 0
+    said = capsys.readouterr().out
+    assert said.index("examples:") < said.index("next: `ibdrop")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lits"], "argument COMMAND: invalid choice: 'lits'"),
+        (["list", "more"], "unrecognized arguments: more"),
+        (["show", "digits", "--imges", "3"], "unrecognized arguments: --imges"),
+        (["show", "digits", "--images", "0"], "'0' is no whole number above 0"),
+        (["show", "digits", "--split", "tset"], "invalid choice: 'tset'"),
+    ],
+)
+def test_a_mistake_is_named(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_list_says_what_is_here(nearby: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "come with scikit-learn" in lines["cluttered_digits"]
+    assert "not in data/MNIST/raw" in lines["cluttered_mnist"]
+    assert "70,000" in lines["mnist"]
+    assert "55 MB" in lines["mnist"]
+    assert "CC BY-SA 3.0" in lines["mnist"]
+
+
+def test_the_list_tells_half_a_set_from_a_whole_one(
+    nearby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IBDROP_DATA", str(nearby / "mine"))
+    folder = nearby / "mine" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for number, file in enumerate(MNIST.files):
+        assert run("list") == 0
+        state = f"{4 - number} of 4 missing" if number else "not"
+        assert f"{state} in {folder}" in capsys.readouterr().out
+        (folder / f"{file.name}.gz").touch()
+    assert run("list", "--root", "mine") == 0
+    assert "mnist             in mine/MNIST/raw" in capsys.readouterr().out
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = gzip.compress(CONTENT, mtime=0)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+def test_fetch_brings_the_files_once(
+    nearby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    packed = hashlib.md5(gzip.compress(CONTENT, mtime=0)).hexdigest()
+    file = File("digits", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), packed)
+    mirror = f"http://127.0.0.1:{server.server_address[1]}/"
+    source = MNIST._replace(files=(file,), mirrors=(mirror,))
+    monkeypatch.setitem(datasets.SOURCES, "mnist", source)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    try:
+        assert run("fetch", "mnist", "--root", "here") == 0
+        assert capsys.readouterr().out == "MNIST: 1 file fetched into here/MNIST/raw\n"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert (nearby / "here" / "MNIST" / "raw" / "digits").read_bytes() == CONTENT
+    assert run("fetch", "mnist", "--root", "here") == 0
+    assert capsys.readouterr().out == "MNIST: all files are in here/MNIST/raw, whole\n"
+
+
+def test_fetch_without_a_network_says_so(
+    nearby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = MNIST._replace(mirrors=("http://127.0.0.1:9/",))
+    monkeypatch.setitem(datasets.SOURCES, "mnist", source)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert run("fetch", "mnist") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(
+        "ibdrop: cannot fetch train-images-idx3-ubyte.gz (127.0.0.1: connection refused): check"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnsit", "no such data set 'mnsit'; did you mean 'mnist'?"),
+        (
+            "xyz",
+            "no such data set 'xyz'; there are cluttered_digits, cluttered_mnist, digits, mnist",
+        ),
+    ],
+)
+def test_fetch_knows_its_names(
+    name: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fetch", name) == 2
+    assert capsys.readouterr().err == f"ibdrop: {message}\n"
+
+
+def test_there_is_nothing_to_fetch_for_the_embedded_digits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("fetch", "digits") == 0
+    assert capsys.readouterr().out == "digits comes with scikit-learn; there is nothing to fetch\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cluttered_digits", "--images", "5"],
+        ["cluttered_digits", "--split", "test", "dataset.canvas=32", "seed=3"],
+        ["digits", "dataset.scale=1", "--images", "1", "--output", "digits.png"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_show_draws_samples(
+    words: list[str], nearby: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("show", *words) == 0
+    (picture,) = nearby.iterdir()
+    assert picture.name == f"{words[0]}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert f"wrote  {picture.name}" in capsys.readouterr().out
+
+
+def test_show_draws_the_same_bytes_twice(nearby: Path) -> None:
+    for name in ("one.png", "two.png"):
+        assert run("show", "cluttered_digits", "--images", "2", "--output", name) == 0
+    assert (nearby / "one.png").read_bytes() == (nearby / "two.png").read_bytes()
+
+
+def test_show_takes_a_data_set_of_your_own(nearby: Path) -> None:
+    (nearby / "mine" / "dataset").mkdir(parents=True)
+    text = "_target_: ibdrop.data.digits.digits\nscale: 3\n"
+    (nearby / "mine" / "dataset" / "large.yaml").write_text(text)
+    assert run("show", "large", "--config-dir", "mine", "--images", "2") == 0
+    assert (nearby / "large.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cluttered_digits", "dataset.cnvas=50"], "did you mean 'dataset.canvas'?"),
+        (["cluttered_digits", "dataset.canvas=10"], "do not fit on a canvas of 10 px"),
+        (["cluttered_digts"], "did you mean 'cluttered_digits'?"),
+        (["mnist"], "run `ibdrop data fetch mnist --root data`, or set dataset.root=DIR"),
+        (["digits", "--output", "no/such/place.png"], "cannot write no/such/place.png: No such"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_show_says_what_is_wrong(
+    words: list[str], message: str, nearby: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("show", *words) == 2
+    assert message in capsys.readouterr().err
+    assert list(nearby.iterdir()) == []
+
+
+def test_every_action_is_carried_out() -> None:
+    (actions,) = (
+        action.choices for action in command.parser()._actions if action.dest == "action"
+    )
+    assert [hasattr(datasets, f"{name}_data") for name in actions or ()] == [True] * 3
