@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_method
 from omegaconf import OmegaConf
 
+from ibdrop.config.schema import register, version_base
 from ibdrop.data.sources import SOURCES
 
 NAMES = sorted(SOURCES)
@@ -58,3 +60,23 @@ def test_the_root_of_the_data_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("IBDROP_DATA", "/somewhere")
     assert node(checkout, "mnist")["dataset"]["root"] == "/somewhere"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "schedule", "epochs"),
+    [
+        (["dataset=cluttered_mnist"], "MultiStep", 80),
+        (["dataset=cluttered_mnist", "schedule=cosine", "epochs=3"], "Cosine", 3),
+        (["experiment=keras_collapse"], "Constant", 5),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_recipe_yields_to_experiments_and_to_the_command_line(
+    checkout: Path, overrides: list[str], schedule: str, epochs: int
+) -> None:
+    register()
+    with initialize_config_dir(str(checkout / "conf"), job_name="train", **version_base()):
+        config = compose("train", overrides)
+    assert config.dataset._target_ == "ibdrop.data.mnist.cluttered_mnist"
+    assert config.schedule._target_.endswith(f".{schedule}")
+    assert config.epochs == epochs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shlex
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -160,7 +161,7 @@ def verify(content: bytes, file: File, path: Path, remedy: str) -> None:
 
 
 def _fetch(source: Source, root: Path) -> str:
-    return f"run `ibdrop data fetch {source.name.lower()} --root {root}`"
+    return f"run `ibdrop data fetch {source.name.lower()} --root {shlex.quote(str(root))}`"
 
 
 def _is_there(folder: Path, file: File) -> bool:
