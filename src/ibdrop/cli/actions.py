@@ -27,8 +27,12 @@ def evaluate(arguments: Namespace) -> int:
     run = Run.open(_folder(arguments.run))
     changes = list(arguments.overrides)
     _check_changes(changes)
+    from ibdrop.build import overridden
+    from ibdrop.cli.network import infer_again, with_config
+
     names: list[str] | None = None if arguments.artifacts else []
-    figures, files = _pass(run, names, changes, _place(run, arguments.output, changes))
+    changed = with_config(run, overridden(run.config, changes))
+    figures, files = infer_again(changed, names, _place(run, arguments.output, changes))
     show_figures(_shown(run.metrics), _shown(figures))
     _tell(run, files)
     return 0
@@ -36,13 +40,34 @@ def evaluate(arguments: Namespace) -> int:
 
 def rank(arguments: Namespace) -> int:
     """`ibdrop rank`: the entropy ranking alone."""
+    from ibdrop.cli.network import infer_again, with_artifact
+
+    run = Run.open(_folder(arguments.run))
     chosen = {"passes": arguments.passes, "images": arguments.images}
-    return _draw("ranking", chosen, arguments)
+    _, files = infer_again(
+        with_artifact(run, "ranking", chosen), ["ranking"], _place(run, arguments.output)
+    )
+    _tell(run, files)
+    return 0
 
 
 def heatmap(arguments: Namespace) -> int:
     """`ibdrop heatmap`: the KL heat maps alone."""
-    return _draw("heatmap", {"images": arguments.images, "index": arguments.index}, arguments)
+    from ibdrop.cli.network import draw_chosen, infer_again, with_artifact
+
+    run = Run.open(_folder(arguments.run))
+    if arguments.index:
+        folder = arguments.output or run.folder / "chosen"
+        chosen = {"images": len(arguments.index)}
+        files = draw_chosen(with_artifact(run, "heatmap", chosen), arguments.index, folder)
+    else:
+        chosen = {"images": arguments.images}
+        changed = with_artifact(run, "heatmap", chosen)
+        _, files = infer_again(changed, ["heatmap"], _place(run, arguments.output))
+    if not files:
+        _say("nothing to draw: no layer of this network has a KL term over positions")
+    _tell(run, files)
+    return 0
 
 
 def report(arguments: Namespace) -> int:
@@ -91,47 +116,6 @@ def resume(arguments: Namespace) -> int:
     return resume_run(Run.open(folder))
 
 
-def _draw(name: str, chosen: Mapping[str, Any], arguments: Namespace) -> int:
-    run = Run.open(_folder(arguments.run))
-    changes = [
-        f"artifacts.{name}.{key}={value}" for key, value in chosen.items() if value is not None
-    ]
-    _, files = _pass(run, [name], changes, arguments.output or run.artifacts)
-    _tell(run, files)
-    return 0
-
-
-def _pass(
-    run: Run, names: Sequence[str] | None, changes: Iterable[str], folder: Path
-) -> tuple[dict[str, object], list[Path]]:
-    """One deterministic pass over the test set with the artifacts that are named."""
-    import torch
-
-    from ibdrop import build
-    from ibdrop.learning.progress import bar
-    from ibdrop.runs.evaluate import infer
-
-    config = build.overridden(run.config, changes)
-    options = build.options(config)
-    torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
-    artifacts = build.artifacts(config, names)
-    trained = build.trained(run, changes)
-    count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
-    try:
-        with bar(shown=options.progress) as progress:
-            task = progress.add_task("test", total=count, figures="")
-            return infer(
-                trained,
-                artifacts,
-                folder,
-                batch_size=options.eval_batch_size,
-                limit=options.limit_images,
-                on_batch=lambda images: progress.advance(task, images),
-            )
-    except OSError as error:
-        raise RunError(f"cannot write into {folder}: {error.strerror}") from error
-
-
 def _tell(run: Run, files: Sequence[Path]) -> None:
     """Names the files; those of the run itself go into its record and its report."""
     for path in files:
@@ -159,7 +143,7 @@ def _check_changes(changes: Iterable[str]) -> None:
         raise ConfigError(problems)
 
 
-def _place(run: Run, output: Path | None, changes: Iterable[str]) -> Path:
+def _place(run: Run, output: Path | None, changes: Iterable[str] = ()) -> Path:
     """Pictures of other data never replace those of the run."""
     if output is not None:
         return output

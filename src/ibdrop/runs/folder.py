@@ -185,7 +185,8 @@ def _first(
 ) -> dict[str, Any]:
     known = {key: config[key] for key in ("name", "seed", "beta", "beta_units") if key in config}
     empty = {"warnings": [], "notes": [], "error": None, "epoch": 0, "artifacts": []}
-    given = {"command": list(command), "overrides": list(overrides)}
+    given: dict[str, Any] = {"command": list(command), "overrides": list(overrides)}
+    given["directory"] = os.getcwd()
     return record.begin(**known, **given, seconds=None, **empty)
 
 

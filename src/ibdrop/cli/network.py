@@ -1,0 +1,112 @@
+"""A trained network run again, from the folder of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from ibdrop import build
+from ibdrop.artifacts.base import Trained
+from ibdrop.config.location import conf_dir
+from ibdrop.errors import ConfigError, RunError
+from ibdrop.learning.progress import bar
+from ibdrop.runs.evaluate import infer
+from ibdrop.runs.folder import Run
+
+__all__ = ["draw_chosen", "infer_again", "with_artifact", "with_config"]
+
+Figures = dict[str, object]
+
+
+def with_artifact(run: Run, name: str, chosen: Mapping[str, Any]) -> Run:
+    """The run with one artifact changed, or added as it is by default."""
+    default = OmegaConf.to_container(OmegaConf.load(conf_dir() / "artifacts" / "default.yaml"))
+    assert isinstance(default, dict)
+    nodes = dict(run.config.get("artifacts") or {})
+    given = {key: value for key, value in chosen.items() if value is not None}
+    nodes[name] = {**(nodes.get(name) or default[name]), **given}
+    return with_config(run, {**run.config, "artifacts": nodes})
+
+
+def with_config(run: Run, config: Mapping[str, Any]) -> Run:
+    """The same run under another config; nothing is written."""
+    changed = Run(run.folder, run.record)
+    changed.config = dict(config)
+    return changed
+
+
+def infer_again(run: Run, names: Sequence[str] | None, folder: Path) -> tuple[Figures, list[Path]]:
+    """One deterministic pass over the test set with the artifacts that are named."""
+    options = build.options(run.config)
+    artifacts = build.artifacts(run.config, names)
+    trained = _trained(run)
+    count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
+    with _writing(folder), bar(shown=options.progress) as progress:
+        task = progress.add_task("test", total=count, figures="")
+        return infer(
+            trained,
+            artifacts,
+            folder,
+            batch_size=options.eval_batch_size,
+            limit=options.limit_images,
+            on_batch=lambda images: progress.advance(task, images),
+        )
+
+
+def draw_chosen(run: Run, index: Sequence[int], folder: Path) -> list[Path]:
+    """Heat maps, and their quality, of the images with these numbers and of no others."""
+    artifact = build.artifacts(run.config, ["heatmap"])["heatmap"]
+    trained = _trained(run)
+    last = len(trained.data.test) - 1
+    if max(index) > last:
+        problem = (
+            f"--index: there is no test image {max(index)}; they have the numbers 0 to {last}"
+        )
+        raise ConfigError([problem])
+    numbers = torch.tensor(list(dict.fromkeys(index)))
+    artifact.begin(trained)
+    with torch.no_grad():
+        for part in numbers.split(build.options(run.config).eval_batch_size):
+            batch = trained.data.test.batch(part)
+            inputs = trained.data.inputs(batch.images)
+            artifact.update(batch, trained.model(inputs, sample=False))
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return artifact.write(folder)
+
+
+def _trained(run: Run) -> Trained:
+    """The network of the run, as it was tested.
+
+    Raises:
+        RunError: A class of the user's cannot be found from here, or the checkpoint is that of
+            another network.
+    """
+    torch.use_deterministic_algorithms(build.options(run.config).deterministic, warn_only=True)
+    best = run.checkpoints / "best.ckpt"
+    try:
+        return build.trained(run)
+    except RuntimeError as error:
+        if "state_dict" not in str(error):
+            raise
+        raise RunError(f"{best} does not fit the network that config.yaml describes") from error
+    except ImportError as error:
+        what = str(error).splitlines()[0].rstrip(":")
+        where = run.record.get("directory") or "the folder that holds it"
+        raise RunError(
+            f"{run.folder} needs a class that cannot be imported here ({what}); "
+            f"the run was made in {where}: call ibdrop from there"
+        ) from error
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write into {folder}: {error.strerror}") from error
