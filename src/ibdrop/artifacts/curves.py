@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.artifacts.plotting import BLUE, COLOURS, ORANGE, WIDTH, save, styled
+from ibdrop.artifacts.plotting import BLUE, COLOURS, INK, ORANGE, WIDTH, save, styled
 from ibdrop.files import read_csv
 
 __all__ = ["LearningCurves", "draw"]
@@ -74,10 +74,15 @@ def _pair(
 
 
 def _layers(axes: Axes, columns: dict[str, list[float]], layers: list[str]) -> None:
-    """KL of each layer on the validation split."""
+    """KL of each layer on the validation split, and of all together on both."""
     for layer, colour in zip(layers, COLOURS * 8, strict=False):
         values = columns[f"kl/{layer}"]
         _line(axes, columns["epoch"], values, colour, f"{layer}, last {values[-1]:.4g}")
+    for split, style in (("train", "--"), ("val", ":")):
+        total = columns.get(f"{split}_kl")
+        if total:
+            name = {"train": "all, training", "val": "all, validation"}[split]
+            axes.plot(columns["epoch"], total, "_" + style, color=INK, linewidth=1.3, label=name)
     _finish(axes, "KL by layer (validation)", "nats per image")
 
 
@@ -101,8 +106,11 @@ def _line(axes: Axes, epochs: list[float], values: list[float], colour: str, lab
 def _finish(axes: Axes, title: str, unit: str) -> None:
     axes.set(title=title, xlabel="epoch", ylabel=unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.lines and np.ptp(np.asarray(axes.lines[0].get_xdata(), float)) == 0:
+        only = float(np.asarray(axes.lines[0].get_xdata(), float)[0])
+        axes.set(xlim=(only - 0.5, only + 0.5), xticks=[only], xticklabels=[f"{only:g}"])
     values = [value for line in axes.lines for value in np.asarray(line.get_ydata(), float)]
     if values and min(values) > 0 and max(values) > SPAN * min(values):
         axes.set_yscale("log")
     if axes.lines:
-        axes.legend()
+        axes.legend(ncols=2 if len(axes.lines) > 4 else 1)

@@ -153,13 +153,13 @@ def draw_quality(table: Path) -> Figure:
     rows = read_csv(table)
     strokes = any(row["rank_strokes"] not in ("", "nan") for row in rows)
     rank, mass = ("rank_strokes", "mass_strokes") if strokes else ("rank_box", "energy_padded")
-    titles = ("Rank accuracy", "Mass on the strokes" if strokes else "Mass in the padded box")
+    titles = ("Rank accuracy", "Mass accuracy" if strokes else "Mass in the padded box")
     figure = Figure(figsize=(WIDTH, 3.9))
     one, two, three = figure.subplots(1, 3)
     _bars(one, rows, rank, titles[0])
     _bars(two, rows, mass, titles[1])
     _nats(three, rows)
-    one.set_ylabel(f"share on the {'strokes' if strokes else 'target'}")
+    one.set_ylabel(f"share on the {'strokes' if strokes else 'box'}")
     handles = [
         Rectangle((0, 0), 1, 1, facecolor=BLUE),
         Rectangle((0, 0), 1, 1, facecolor="#d5dae0", edgecolor=GREY),
