@@ -184,7 +184,13 @@ def _first(
     config: Mapping[str, Any], command: Sequence[str], overrides: Sequence[str]
 ) -> dict[str, Any]:
     known = {key: config[key] for key in ("name", "seed", "beta", "beta_units") if key in config}
-    empty = {"warnings": [], "notes": [], "error": None, "epoch": 0, "artifacts": []}
+    empty: dict[str, Any] = {
+        "warnings": [],
+        "notes": [],
+        "error": None,
+        "epoch": 0,
+        "artifacts": [],
+    }
     given: dict[str, Any] = {"command": list(command), "overrides": list(overrides)}
     given["directory"] = os.getcwd()
     return record.begin(**known, **given, seconds=None, **empty)
