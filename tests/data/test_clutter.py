@@ -83,6 +83,10 @@ def test_an_image_does_not_depend_on_its_batch(
     assert equal(whole, joined)
 
 
+def test_no_image_at_all(digits: Digits) -> None:
+    assert images(digits).batch(torch.arange(0)).images.shape == (0, 1, 30, 30)
+
+
 def test_an_image_does_not_depend_on_the_order(digits: Digits) -> None:
     data = images(digits)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(1))

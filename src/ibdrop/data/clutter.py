@@ -16,7 +16,7 @@ from ibdrop.seeds import generator, key
 __all__ = ["ClutteredImages", "Layout", "render"]
 
 SLOTS = 1024
-CPU_CHUNK = 64
+CPU_CHUNK = 32
 CUDA_CHUNK = 4096
 
 
@@ -166,29 +166,42 @@ def render(
         :math:`(B, H, W)`.
     """
     count, side, device = len(layout.target), digits.shape[-1], digits.device
-    images = torch.empty(count, canvas**2, dtype=torch.uint8, device=device)
-    masks = torch.empty(count, canvas**2, dtype=torch.bool, device=device)
-    chunk = CPU_CHUNK if device.type == "cpu" else CUDA_CHUNK
+    images = torch.empty(count, canvas, canvas, dtype=torch.uint8, device=device)
+    masks = torch.empty(count, canvas, canvas, dtype=torch.bool, device=device)
+    chunk = max(1, min(count, CPU_CHUNK if device.type == "cpu" else CUDA_CHUNK))
     first = torch.arange(count, device=device).remainder_(chunk).mul_(canvas**2)
     whole = first + _flat(layout.corner, canvas)
     pieces = first[:, None] + _flat(layout.places, canvas)
-    sources = layout.crops[..., 0] * side**2 + _flat(layout.crops[..., 1:], side)
-    rows = digits.view(-1).unfold(0, crop, 1)
-    steps = torch.arange(crop, device=device) * side
+    parts = (
+        whole,
+        pieces,
+        digits.index_select(0, layout.target),
+        _crops(digits, layout, crop),
+        images,
+        masks,
+    )
     windows = _window(side, canvas, device), _window(crop, canvas, device)
-    exact = _exact(layout.crops.shape[1], device)
-    for start in range(0, count, chunk):
-        part = slice(start, start + chunk)
-        target = digits.index_select(0, layout.target[part]).view(-1)
-        place = (whole[part, None] + windows[0]).view(-1)
-        masks[part].zero_().view(-1).scatter_(0, place, target > stroke)
-        total = torch.zeros(images[part].numel(), dtype=exact, device=device)
-        total.scatter_add_(0, place, target.to(exact))
-        source = (sources[part, :, None] + steps).view(-1)
-        place = (pieces[part, :, None] + windows[1]).view(-1)
-        total.scatter_add_(0, place, rows.index_select(0, source).view(-1).to(exact))
-        images[part].view(-1).copy_(total.clamp_(max=255))
-    return images.view(count, canvas, canvas), masks.view(count, canvas, canvas)
+    total = torch.empty(chunk * canvas**2, dtype=_exact(pieces.shape[1], device), device=device)
+    for corner, corners, target, crops, image, mask in zip(
+        *(values.split(chunk) for values in parts), strict=True
+    ):
+        sums = total[: image.numel()].zero_()
+        place = (corner[:, None] + windows[0]).view(-1)
+        mask.zero_().view(-1).scatter_(0, place, target.view(-1) > stroke)
+        sums.scatter_add_(0, place, target.view(-1).to(total.dtype))
+        place = (corners[..., None] + windows[1]).view(-1)
+        sums.scatter_add_(0, place, crops.view(-1).to(total.dtype))
+        image.view(-1).copy_(sums.clamp_(max=255))
+    return images, masks
+
+
+def _crops(digits: Tensor, layout: Layout, crop: int) -> Tensor:
+    """The pixels of each crop, row by row."""
+    side = digits.shape[-1]
+    first = layout.crops[..., 0] * side**2 + _flat(layout.crops[..., 1:], side)
+    rows = first[..., None] + torch.arange(crop, device=digits.device) * side
+    pixels = digits.view(-1).unfold(0, crop, 1).index_select(0, rows.view(-1))
+    return pixels.view(*first.shape, crop**2)
 
 
 def _flat(corner: Tensor, stride: int) -> Tensor:
