@@ -82,7 +82,7 @@ def complete(words: Sequence[str]) -> int:
         words: Hydra's own flags for a query; `train` passes them on.
     """
     line = os.environ.get("COMP_LINE", "")
-    _, _, typed = line.partition("ibdrop")
+    _, _, typed = line.lstrip().partition(" ")
     parts = typed.split()
     if not typed[-1:].isspace():
         command, last = parts[:-1], "".join(parts[-1:])

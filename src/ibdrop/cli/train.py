@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from ibdrop.cli import jobs, mistakes
+from ibdrop.cli.help import train_help
 from ibdrop.cli.hooks import plain
 from ibdrop.cli.session import Failure, Session, Stop, current
 from ibdrop.config.location import conf_dir
@@ -60,7 +61,10 @@ def main(argv: Sequence[str]) -> int:
     """
     register()
     words, given = _arguments(argv)
-    if not (given.multirun or given.cfg or given.info or given.help or given.shell_completion):
+    if given.help:
+        print(train_help(Path(given.config_dir) if given.config_dir else None))
+        return 0
+    if not (given.multirun or given.cfg or given.info or given.shell_completion):
         words += jobs.mode(given.overrides, given.config_dir)
     session = current(["ibdrop", "train", *argv])
     decorate = hydra.main(str(conf_dir()), "train", **version_base(), **trust())
@@ -127,15 +131,13 @@ def _translated(
     _discard(session.claimed)
     if session.started or isinstance(error, IbdropError):
         return error
-    if isinstance(error, mistakes.COMPOSITION_ERRORS):
+    if isinstance(error, (*mistakes.COMPOSITION_ERRORS, ValueError)):
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             return error
         folder = Path(given.config_dir).absolute() if given.config_dir else None
         name = given.config_name or "train"
         lines = mistakes.explain(error, given.overrides, folder, name, given.multirun)
         return ConfigError(lines)
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return ConfigError([str(error)])
     return error
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ibdrop.config.rehearsal import refusal
-from ibdrop.config.schema import GROUPS
+from ibdrop.config.schema import GROUPS, TrainConfig
 from ibdrop.config.signature import argument_problems, first_argument
 from ibdrop.config.targets import TargetError, locate, nearest
 from ibdrop.errors import ConfigError
@@ -47,7 +48,9 @@ def check(config: Mapping[str, Any]) -> None:
 
 def problems(config: Mapping[str, Any]) -> list[str]:
     """One line for each problem: the key, what is wrong, and what would be right."""
-    found = [*_range_problems(config), *_logger_problems(config)]
+    known = [field.name for field in fields(TrainConfig)]
+    found = [f"no such key '{key}'{nearest(key, known)}" for key in config if key not in known]
+    found += [*_range_problems(config), *_logger_problems(config)]
     for group in GROUPS:
         node = config.get(group)
         if group == "artifacts":
@@ -71,7 +74,7 @@ def settings_without_effect(config: Mapping[str, Any]) -> list[str]:
     if getattr(noise, "has_kl", None) is not False:
         return []
     title = getattr(noise, "__name__", "")
-    return [f"beta={config.get('beta')} has no effect: the noise {title} has no information term"]
+    return [f"beta={config['beta']:g} has no effect: {title} has no information term"]
 
 
 def _range_problems(config: Mapping[str, Any]) -> list[str]:

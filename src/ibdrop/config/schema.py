@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import hydra
-import hydra.utils
+from hydra import utils
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
@@ -76,7 +76,7 @@ def trust() -> dict[str, Any]:
 
     All of them: classes of the user's own are the point, and checking has imported them before.
     """
-    unchecked = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
+    unchecked = getattr(utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
     return {} if unchecked is None else {"execution_whitelist": unchecked}
 
 
