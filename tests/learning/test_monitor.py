@@ -35,7 +35,9 @@ def test_figures() -> None:
 def test_a_collapsed_layer_is_named() -> None:
     sentences = collapse_warnings({"kl/D0": 12.0, "kl/D1": 0.002, "at_cap/D1": 1.0})
     assert len(sentences) == 1
-    assert sentences[0].startswith("layer D1 has collapsed: it carries 0.002 nats per sample (100%")
+    assert sentences[0].startswith(
+        "layer D1 has collapsed: it carries 0.002 nats per sample (100%"
+    )
 
 
 def test_layers_without_kl_have_only_dead_units() -> None:

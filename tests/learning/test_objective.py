@@ -35,7 +35,9 @@ def test_terms_add_up() -> None:
 
 def test_zero_beta_is_cross_entropy_exactly() -> None:
     predicted, labels = prediction()
-    assert objective(predicted, labels, 0.0).loss == objective(predicted, labels, 0.0).cross_entropy
+    assert (
+        objective(predicted, labels, 0.0).loss == objective(predicted, labels, 0.0).cross_entropy
+    )
 
 
 def test_without_kl_beta_has_no_effect() -> None:

@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger
-
 from ibdrop import build
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.errors import ConfigError, IbdropError, Interrupted
+from ibdrop.errors import IbdropError, Interrupted
 from ibdrop.learning.fit import finish, fit
 from ibdrop.learning.interrupt import Interruption
+from ibdrop.learning.loggers import make_loggers
 from ibdrop.learning.monitor import collapse_warnings
 from ibdrop.learning.progress import TrainingProgress, bar, say
 from ibdrop.learning.recorder import Recorder
@@ -90,7 +89,7 @@ def _carry_out(run: Run) -> float:
             options,
             recorder,
             callbacks=[progress],
-            loggers=_loggers(run),
+            loggers=make_loggers(run.config["loggers"], run.folder, run.name),
         )
         interruption.check()
         finish(
@@ -224,39 +223,3 @@ def _farewell(run: Run, figures: dict[str, object]) -> None:
     say(f"folder  {run.folder}")
     say(f"report  {run.report}")
     say(f"repeat  {provenance.repeat(run.record['command'], run.record['overrides'])}")
-
-
-def _loggers(run: Run) -> list[Logger]:
-    made: list[Logger] = []
-    for name in run.config["loggers"]:
-        if name == "tensorboard":
-            made.append(_tensorboard(run))
-        elif name == "mlflow":
-            made.append(_mlflow(run))
-    return made
-
-
-def _tensorboard(run: Run) -> Logger:
-    try:
-        from pytorch_lightning.loggers import TensorBoardLogger
-
-        return TensorBoardLogger(run.folder, name="", version="tensorboard")
-    except ModuleNotFoundError as error:
-        raise _missing_extra("tensorboard") from error
-
-
-def _mlflow(run: Run) -> Logger:
-    """MLflow's SQLite store beside the runs: its plain file store is no longer supported."""
-    try:
-        from pytorch_lightning.loggers import MLFlowLogger
-
-        store = Path(run.config["output_dir"]).absolute() / "mlflow.db"
-        return MLFlowLogger("ibdrop", run_name=run.name, tracking_uri=f"sqlite:///{store}")
-    except ModuleNotFoundError as error:
-        raise _missing_extra("mlflow") from error
-
-
-def _missing_extra(name: str) -> ConfigError:
-    return ConfigError(
-        [f"loggers: {name} is not installed; `pip install 'ibdrop[{name}]'` brings it"]
-    )
