@@ -42,9 +42,8 @@ class ConfusionMatrix(Artifact):
         self.counts = torch.zeros(len(self.classes), len(self.classes), dtype=torch.int64)
 
     def update(self, batch: Batch, prediction: Prediction) -> None:
-        predicted = prediction.logits.argmax(1)
-        counts = multiclass_confusion_matrix(predicted, batch.labels, len(self.classes))
-        self.counts += counts.cpu()
+        predicted, labels = prediction.logits.argmax(1).cpu(), batch.labels.cpu()
+        self.counts += multiclass_confusion_matrix(predicted, labels, len(self.classes))
 
     def write(self, folder: Path) -> list[Path]:
         rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def draw(metrics: Path) -> Figure:
     """
     columns = _columns(metrics)
     layers = [name.removeprefix("kl/") for name in columns if name.startswith("kl/")]
-    figure = Figure(figsize=(WIDTH, 6.2 if layers else 3.3))
+    figure = Figure(figsize=(WIDTH, 6.8 if layers else 3.3))
     panels = figure.subplots(2 if layers else 1, 2 if layers else 3, squeeze=False).flatten()
     _pair(panels[0], columns, "ce", "Cross-entropy", "nats per image")
     _pair(panels[1], columns, "accuracy", "Accuracy", "share of images")
@@ -113,4 +114,6 @@ def _finish(axes: Axes, title: str, unit: str) -> None:
     if values and min(values) > 0 and max(values) > SPAN * min(values):
         axes.set_yscale("log")
     if axes.lines:
-        axes.legend(ncols=2 if len(axes.lines) > 4 else 1)
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+        below["ncols"] = 4 if len(axes.lines) == 4 else 3
+        axes.legend(**(below if len(axes.lines) > 2 else {}))
