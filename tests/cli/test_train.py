@@ -188,7 +188,8 @@ class TestMistakes:
         (tmp_path / "noise" / "bad.yaml").write_text("a: 1\n  b: 2\n")
         assert main(["train", "--config-dir", str(tmp_path), "noise=bad"]) == 2
         place = f"{tmp_path}/noise/bad.yaml, line 2"
-        assert lines(capsys) == [f"ibdrop: {place}: mapping values are not allowed here"]
+        (line,) = lines(capsys)
+        assert line.startswith(f"ibdrop: {place}: mapping values are not allowed")
 
     def test_hydra_shows_its_own_error_to_who_asks(
         self, training: Training, monkeypatch: pytest.MonkeyPatch
@@ -289,7 +290,7 @@ class TestSweep:
     def test_each_job_has_its_folder(self, training: Training, outputs: Path) -> None:
         assert main(["train", "trainer=smoke", "-m", "beta=0,1", "seed=0,1"]) == 0
         (sweep,) = (outputs / "sweeps").glob("*/*")
-        assert sweep.name.endswith("_trainer-smoke_beta-0-1_seed-0-1")
+        assert sweep.name.endswith("_beta-0-1_seed-0-1")
         names = sorted(path.parent.name for path in sweep.glob("*/run.json"))
         assert names == [
             "0_beta-0_seed-0",
@@ -337,8 +338,12 @@ class TestSweep:
         training.errors[1.0] = error
         assert main(["train", "-m", "beta=0,1,2"]) == status
         assert len(training.calls) == 3
-        assert lines(capsys) == [
+        announced = [line for line in lines(capsys) if line]
+        assert announced == [
+            "job 1 of 3: 0_beta-0",
+            "job 2 of 3: 1_beta-1",
             f"this job failed: {words}",
+            "job 3 of 3: 2_beta-2",
             "ibdrop: 1 of 3 jobs of the sweep failed; each train.log tells more",
             f"  1_beta-1: {words}",
         ]
@@ -359,7 +364,7 @@ class TestSweep:
         words = ["train", "-m", "beta=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
         assert main(words) == 0
         assert main(words) == 2
-        assert "already holds a sweep" in lines(capsys)[0]
+        assert "already holds a sweep" in lines(capsys)[-1]
 
 
 NOISE = """

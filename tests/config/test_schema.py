@@ -34,7 +34,16 @@ def test_a_job_is_named_by_what_differs() -> None:
     assert job_name([]) == "job"
 
 
-def test_a_sweep_is_named_by_its_overrides_unless_it_has_a_name() -> None:
-    assert sweep_name(["beta=0,1", "seed=0"]) == "beta-0-1_seed-0"
-    assert sweep_name(["beta=0,1", "name=my sweep"]) == "my-sweep"
-    assert sweep_name([]) == "sweep"
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["trainer=smoke", "beta=0,1", "seed=0,1"], "beta-0-1_seed-0-1"),
+        (["sweep=beta", "model=mlp"], "sweep-beta"),
+        (["beta=range(0,3)", "loggers=[csv,mlflow]"], "beta-range-0-3"),
+        (["model=mlp"], "model-mlp"),
+        (["beta=0,1", "name=my sweep"], "my-sweep"),
+        ([], "sweep"),
+    ],
+)
+def test_a_sweep_is_named_by_what_it_sweeps_over(overrides: list[str], name: str) -> None:
+    assert sweep_name(overrides) == name

@@ -6,6 +6,7 @@ import copy
 import functools
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ class Hooks(Callback):
         if session.jobs:
             number = int(config.hydra.job.num) + 1
             name = Path(config.hydra.runtime.output_dir).name
-            print(f"\njob {number} of {session.jobs}: {name}", flush=True)
+            print(f"\njob {number} of {session.jobs}: {name}", file=sys.stderr, flush=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Brings the table of the sweep up to date."""

@@ -27,6 +27,9 @@ __all__ = [
 STABLE = hydra.__version__.startswith("1.3.")
 """Whether this is Hydra 1.3; the few differences to 1.4 are met here and in `cli/jobs.py`."""
 
+SWEEPING = re.compile(r"^\+?(sweep|experiment)=|=[^\[{'\"]*,|=(choice|range|glob|interval)\(")
+"""Overrides that make a sweep, or choose the file that does."""
+
 GROUPS = ("model", "noise", "init", "dataset", "optim", "schedule", "trainer", "artifacts")
 """The parts of a run, each a node of the config."""
 
@@ -57,7 +60,9 @@ class TrainConfig:
 
 def register() -> None:
     """Makes the schema and the resolvers `ibdrop.*` known; must precede composition."""
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig, provider="ibdrop")
+    store = ConfigStore.instance()
+    if "train_schema.yaml" not in store.repo:
+        store.store(name="train_schema", node=TrainConfig, provider="ibdrop")
     resolver: Callable[..., None] = (
         OmegaConf.register_new_resolver if STABLE else OmegaConf.register_resolver
     )
@@ -107,11 +112,14 @@ def job_name(overrides: Sequence[str], positions: Sequence[int] = ()) -> str:
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
-    """Names the folder of a sweep: by `name=` if it is given, or else by its overrides.
+    """Names the folder of a sweep: by `name=` if it is given, or else by what it sweeps over.
 
     Example:
-        >>> sweep_name(["sweep=beta", "trainer=smoke"])
-        'sweep-beta_trainer-smoke'
+        >>> sweep_name(["trainer=smoke", "beta=0,1", "seed=0,1"])
+        'beta-0-1_seed-0-1'
     """
     named = [override for override in overrides if override.startswith("name=")]
-    return slug(named[-1].removeprefix("name=") if named else overrides) or "sweep"
+    if named:
+        return slug(named[-1].removeprefix("name=")) or "sweep"
+    telling = [override for override in overrides if SWEEPING.search(override)]
+    return slug(telling or overrides) or "sweep"
