@@ -75,7 +75,7 @@ class OneCycle:
     """
 
     def __init__(
-        self, rise: float = 0.25, start: float = 0.1, peak: float = 1.0, end: float = 0.0
+        self, rise: float = 0.25, start: float = 1.0, peak: float = 10.0, end: float = 0.0
     ) -> None:
         if not 0 < rise < 1:
             raise ValueError(f"rise: {rise} must be a share of the run between 0 and 1")
