@@ -351,11 +351,14 @@ class TestSweep:
         assert json.loads((sweep / "sweep.json").read_text())["status"] == "incomplete"
         assert (sweep / "sweep.csv").read_text().count("\n") == 4
 
-    def test_stops_at_an_interrupt(self, training: Training) -> None:
+    def test_stops_at_an_interrupt(
+        self, training: Training, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         training.errors[1.0] = Interrupted("stopped by SIGTERM", 15)
         assert main(["train", "-m", "beta=0,1,2"]) == 143
         assert len(training.calls) == 2
         sweep = training.calls[0]["folder"].parent
+        assert capsys.readouterr().out.splitlines()[-1] == f"resume  ibdrop resume {sweep}"
         assert (sweep / "sweep.csv").read_text().count("\n") == 3
 
     def test_is_refused_in_the_folder_of_another(

@@ -186,13 +186,18 @@ def _true_errors() -> Iterator[None]:
 
 
 def _end_sweep(folder: Path) -> None:
+    """Brings the table up to date and says where it is, and how the rest can be had."""
     from ibdrop.runs.sweep import Sweep, tabulate
 
     with suppress(IbdropError, OSError):
         tabulate(folder)
         Sweep.open(folder).end()
+    quoted = shlex.quote(str(folder))
     print(f"\nsweep   {folder}\ntable   {folder / 'sweep.csv'}")
-    print(f"report  ibdrop report {shlex.quote(str(folder))}", flush=True)
+    print(f"report  ibdrop report {quoted}", flush=True)
+    with suppress(IbdropError, OSError):
+        if Sweep.open(folder).status == "incomplete":
+            print(f"resume  ibdrop resume {quoted}", flush=True)
 
 
 def _in_words(error: Exception) -> str:
