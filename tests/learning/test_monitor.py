@@ -33,11 +33,13 @@ def test_figures() -> None:
 
 
 def test_a_collapsed_layer_is_named() -> None:
-    sentences = collapse_warnings({"kl/D0": 12.0, "kl/D1": 0.002, "at_cap/D1": 1.0})
-    assert len(sentences) == 1
-    assert sentences[0].startswith(
-        "layer D1 has collapsed: it carries 0.002 nats per sample (100%"
+    figures = {"kl/D0": 12.0, "kl/D1": 0.002, "at_cap/D1": 0.5, "kl/D2": 3.0, "at_cap/D2": 1.0}
+    silent, capped = collapse_warnings(figures)
+    assert silent.startswith(
+        "layer D1 has collapsed: 50% of its alphas are at the cap and it carries 0.002 nats per "
+        "sample, so it is constant noise"
     )
+    assert capped.startswith("layer D2 has collapsed: 100% of its alphas are at the cap")
 
 
 def test_layers_without_kl_have_only_dead_units() -> None:

@@ -16,7 +16,7 @@ COLLAPSED = 0.01
 """Nats per sample under which a layer is said to carry nothing."""
 
 AT_CAP = 0.99
-"""Share of the cap above which alpha counts as being at the cap."""
+"""Share of the cap above which alpha is at the cap, and of alphas at it that is a collapse."""
 
 
 class LayerMonitor:
@@ -71,16 +71,23 @@ def _sums(layer: Noisy) -> Tensor:
 
 
 def collapse_warnings(figures: Mapping[str, float]) -> list[str]:
-    """One sentence for each layer that carries less than a hundredth of a nat per sample."""
+    """One sentence for each layer that has become constant noise.
+
+    A layer has collapsed if it carries less than a hundredth of a nat per sample, or if almost
+    all of its alphas are at the cap.
+
+    Arguments:
+        figures: What `LayerMonitor.figures` gives.
+    """
     sentences = []
     for key, nats in figures.items():
         quantity, _, layer = key.partition("/")
-        if quantity == "kl" and nats < COLLAPSED:
-            share = figures.get(f"at_cap/{layer}", 0.0)
+        share = figures.get(f"at_cap/{layer}", 0.0)
+        if quantity == "kl" and (nats < COLLAPSED or share > AT_CAP):
             sentences.append(
-                f"layer {layer} has collapsed: it carries {nats:.2g} nats per sample "
-                f"({share:.0%} of its alphas are at the cap), so it is constant noise and no "
-                "information bottleneck; try a smaller beta, beta_warmup, or "
+                f"layer {layer} has collapsed: {share:.0%} of its alphas are at the cap and it "
+                f"carries {nats:.2g} nats per sample, so it is constant noise and no information "
+                "bottleneck; try a smaller beta, beta_warmup, or "
                 "noise.parametrisation=squareplus"
             )
     return sentences
