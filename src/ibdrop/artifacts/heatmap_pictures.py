@@ -33,6 +33,7 @@ from ibdrop.files import read_csv
 __all__ = ["draw_maps", "draw_overlay", "draw_quality"]
 
 CELL, GAP = 1.5, 0.08
+SHORT = 5
 HEAD, CAPTION, FOOT = 0.55, 0.16, 0.55
 
 
@@ -60,7 +61,8 @@ def _grid(archive: Path, overlay: bool) -> Figure:
         data = {name: content[name] for name in content.files}
     layers, images = data["layers"].tolist(), data["images"]
     rows, columns = len(images), len(layers) + 1
-    left = 0.25 + 0.09 * max(len(_named(data, row)) for row in range(rows))
+    words = "\n".join(_named(data, row) for row in range(rows))
+    left = 0.25 + 0.09 * max(map(len, words.split("\n")))
     pitch = min(CELL, (WIDTH - left) / columns)
     total = HEAD + rows * (pitch + CAPTION) + FOOT
     figure, axes = sheet(left + columns * pitch, total)
@@ -70,7 +72,7 @@ def _grid(archive: Path, overlay: bool) -> Figure:
     for column, layer in enumerate(layers, start=1):
         maps, x = data[f"kl_{layer}"], left + column * pitch
         _title(axes, layer, maps, float(data["nats"][column - 1]), x + (pitch - GAP) / 2)
-        colours = ScalarMappable(Normalize(0, float(maps.max()) or 1), HEAT)
+        colours = ScalarMappable(Normalize(0, max(float(maps.max()), COLLAPSED)), HEAT)
         for row in range(rows):
             corner = (x, HEAD + row * (pitch + CAPTION))
             _map(axes, images[row], maps[row], colours, corner, pitch - GAP, overlay)
@@ -99,7 +101,10 @@ def _named(data: dict[str, Any], row: int) -> str:
     names = data["classes"].tolist()
     label, predicted = int(data["labels"][row]), int(data["predictions"][row])
     text = shorten(names[label], 10)
-    return text if label == predicted else f"{text} → {shorten(names[predicted], 10)}"
+    if label == predicted:
+        return text
+    between = " " if len(text + names[predicted]) < SHORT else "\n"
+    return f"{text}{between}→ {shorten(names[predicted], 10)}"
 
 
 def _map(
@@ -131,7 +136,8 @@ def _bar(figure: Figure, colours: ScalarMappable, place: tuple[float, ...]) -> N
     bar = figure.colorbar(colours, cax=axes, orientation="horizontal")
     bar.set_label("nats per position", fontsize=8, labelpad=2)
     axes.tick_params(labelsize=7.5, length=2, pad=2)
-    axes.locator_params(nbins=4)
+    axes.locator_params(nbins=3)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _title(axes: Axes, layer: str, maps: np.ndarray[Any, Any], nats: float, x: float) -> None:
@@ -218,7 +224,7 @@ def _nats(axes: Axes, rows: list[dict[str, str]]) -> None:
         )
     axes.set_xticks(range(len(layers)), [_name(row) for row in layers])
     axes.set(title="Information", ylabel="nats per image")
-    axes.margins(y=0.22)
+    axes.margins(y=0.3)
     axes.grid(False, axis="x")
     axes.legend(loc="upper right")
 

@@ -43,6 +43,7 @@ UNCERTAIN = 8
 """Images shown with their predictive distribution, and so the fewest kept of each end."""
 
 PER_CLASS = 5
+SHORT, LONG, BREAK = 4, 11, "\n"
 MARGIN, GAP, HEADING = 0.1, 0.06, 0.34
 KEY = "below each image: true class → what it is taken for, H in nats; framed: wrong"
 BARS = 10
@@ -100,11 +101,12 @@ def _tile(
     font: float = 7.5,
 ) -> None:
     """An image over what it is taken for and its entropy, framed where that is wrong."""
-    put(axes, images[int(row["index"])], corner, side)
+    drawn = put(axes, images[int(row["index"])], corner, side)
     right = row["correct"] == "True"
     if not right:
+        left, end, bottom, top = drawn.get_extent()
         style: dict[str, Any] = {"fill": False, "edgecolor": RED, "linewidth": 2.2}
-        axes.add_patch(Rectangle(corner, side, side, **style))
+        axes.add_patch(Rectangle((left, top), end - left, bottom - top, **style))
     x, y = corner[0] + side / 2, corner[1] + side + 0.05
     colour = INK if right else RED
     axes.text(x, y, _words(row), fontsize=font, color=colour, ha="center", va="top")
@@ -112,18 +114,16 @@ def _tile(
 
 def _caption(rows: list[Row]) -> float:
     """The height in inches that the words below a tile take."""
-    return 0.42 if any("\n" in _words(row) for row in rows) else 0.27
+    return 0.13 + 0.14 * max(1 + _words(row).count("\n") for row in rows)
 
 
 def _words(row: Row) -> str:
     true, predicted = row["label"], row["predicted"]
-    short = len(true) + len(predicted) <= 4
-    width = 20 if short else 8
-    names = shorten(true, width)
+    short = len(true) + len(predicted) <= SHORT
+    names = shorten(true, LONG)
     if true != predicted:
-        names += f" → {shorten(predicted, width)}"
-    gap = "   " if short else "\n"
-    return f"{names}{gap}H {_nats(float(row['entropy']))}"
+        names += f"{' ' if short else BREAK}→ {shorten(predicted, LONG)}"
+    return f"{names}{'   ' if short else BREAK}H {_nats(float(row['entropy']))}"
 
 
 def _nats(value: float) -> str:
@@ -150,7 +150,7 @@ def draw_classes(table: Path, archive: Path) -> Figure:
         axes.text(x, 0.5 * HEADING, text, weight="bold", va="center")
     for i, name in enumerate(names):
         group, y = [row for row in rows if row["label"] == name], HEADING + i * pitch
-        middle: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 11, "weight": "bold"}
+        middle: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 10, "weight": "bold"}
         axes.text(left - 0.1, y + side / 2, shorten(name, 10), **middle)
         for x, shown in ((left, group[::-1][:PER_CLASS]), (right, group[:PER_CLASS][::-1])):
             for column, row in enumerate(shown):
@@ -167,7 +167,7 @@ def draw_uncertain(table: Path, archive: Path) -> Figure:
         archive: `ranking_images.npz`.
     """
     rows, images = read_csv(table)[:UNCERTAIN], _images(archive)
-    height, top = 1.25 + _caption(rows) + 0.12, 0.5
+    height, top = 1.4 + _caption(rows), 0.5
     total = top + -(-len(rows) // 2) * height
     figure, axes = sheet(WIDTH, total)
     _key(axes)
@@ -185,8 +185,8 @@ def _key(axes: Axes) -> None:
     title = "The least sure test images and their predictive distribution"
     axes.text(MARGIN, 0.2, title, weight="bold", fontsize=12, va="center")
     for x, colour, word in (
-        (WIDTH - 2.2, GREEN, "true class"),
-        (WIDTH - 1.2, RED, "taken for it"),
+        (WIDTH - 2.35, GREEN, "true class"),
+        (WIDTH - 1.3, RED, "predicted (wrong)"),
     ):
         axes.add_patch(Rectangle((x - 0.16, 0.15), 0.1, 0.1, color=colour))
         axes.text(x, 0.2, word, fontsize=8.5, va="center")
