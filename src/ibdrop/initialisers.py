@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,9 @@ def default(module: nn.Module) -> None:
     """
 
 
-def he_normal(module: nn.Module, *, mode: str = "fan_in", slope: float = 0.0) -> None:
+def he_normal(
+    module: nn.Module, *, mode: Literal["fan_in", "fan_out"] = "fan_in", slope: float = 0.0
+) -> None:
     r"""Normal with variance :math:`2 / ((1 + s^2) \, \mathrm{fan})`, made for ReLU.
 
     The last layer before the softmax gets the same gain, although no ReLU may follow it.
@@ -48,7 +51,9 @@ def he_normal(module: nn.Module, *, mode: str = "fan_in", slope: float = 0.0) ->
     _initialise(module, draw)
 
 
-def he_uniform(module: nn.Module, *, mode: str = "fan_in", slope: float = 0.0) -> None:
+def he_uniform(
+    module: nn.Module, *, mode: Literal["fan_in", "fan_out"] = "fan_in", slope: float = 0.0
+) -> None:
     r"""Uniform within :math:`\sqrt{6 / ((1 + s^2) \, \mathrm{fan})}`, the variance of `he_normal`.
 
     Arguments:

@@ -236,7 +236,9 @@ def test_what_does_not_fit_is_refused(
 
 def test_expected_ink_of_embedded_digits() -> None:
     """Without the clip, the mean of a canvas follows from the digits alone."""
-    data = cluttered_digits(0, canvas=64, distractors=1, train_images=4000).train
+    data = cluttered_digits(
+        0, canvas=64, distractors=1, distractor_size=8, train_images=4000
+    ).train
     assert isinstance(data, ClutteredImages)
     batch = data.batch(torch.arange(4000))
     digit = data.digits.double()

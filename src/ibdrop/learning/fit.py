@@ -55,8 +55,6 @@ def fit(
     left = module.epochs - module.position.epoch
     if left <= 0:
         return
-    torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     module.train()
     chunks = Chunks(data.train, module.batch_size, module.position, module.seed, module.steps)
     trainer = make_trainer(options, epochs=left, callbacks=[recorder, *callbacks], loggers=loggers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,7 +65,7 @@ class AllCNN(nn.Module):
         *,
         blocks: str | Sequence[int] = "auto",
         width: float = 1.0,
-        activation: str = "relu",
+        activation: Literal["relu", "softplus"] = "relu",
         norm_scale: bool = True,
         conv_bias: bool = False,
         dense: bool = False,

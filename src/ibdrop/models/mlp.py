@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from ibdrop.models.base import NoisyLayer, Prediction
@@ -38,7 +40,7 @@ class MLP(nn.Module):
         *,
         width: int = 1000,
         depth: int = 3,
-        activation: str = "relu",
+        activation: Literal["relu", "softplus"] = "relu",
         batch_norm: bool = False,
     ) -> None:
         super().__init__()

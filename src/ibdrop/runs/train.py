@@ -12,7 +12,9 @@ from typing import Any
 
 from ibdrop import build
 from ibdrop.artifacts.base import Artifact, Trained
+from ibdrop.config.check import settings_without_effect
 from ibdrop.errors import IbdropError, Interrupted
+from ibdrop.learning.determinism import reproducible
 from ibdrop.learning.fit import finish, fit
 from ibdrop.learning.interrupt import Interruption
 from ibdrop.learning.loggers import make_loggers
@@ -66,48 +68,48 @@ def resume(run: Run) -> float:
 
 
 def _carry_out(run: Run) -> float:
+    """The recipe: build, train, go back to the best epoch, test, report."""
     with Interruption() as interruption, _recording(run) as close:
         experiment = build.experiment(run.config)
         artifacts = build.artifacts(run.config)
-        module, options = experiment.module, experiment.options
-        recorder = Recorder(
-            run.checkpoints,
-            run.metrics_csv,
-            interruption,
-            options.checkpoint_minutes,
-            lambda row, better: _after_epoch(run, progress, row, better),
-        )
-        if recorder.last.exists():
-            recorder.restore(module)
-        progress = TrainingProgress(
-            module.position, module.epochs, module.steps, shown=options.progress
-        )
         _describe(run, experiment)
-        fit(
-            module,
-            experiment.data,
-            options,
-            recorder,
-            callbacks=[progress],
-            loggers=make_loggers(run.config["loggers"], run.folder, run.name),
-        )
-        interruption.check()
-        finish(
-            module,
-            experiment.data,
-            options,
-            recorder,
-            reestimate_batchnorm=run.config["reestimate_batchnorm"],
-        )
-        trained = Trained(
-            module.model,
-            experiment.data,
-            experiment.device,
-            run.config["seed"],
-            lambda: experiment.fresh_model().eval(),
-            run.folder,
-        )
-        return _test(run, trained, artifacts, options, interruption, close)
+        with reproducible(experiment.options.deterministic) as irreproducible:
+            trained = _learn(run, experiment, interruption)
+            figures = _test(run, trained, artifacts, experiment.options, interruption)
+        run.update(notes=[*run.record["notes"], *map(_irreproducible, irreproducible)])
+        close("finished")
+    report(run.folder)
+    _farewell(run, figures)
+    return float(str(figures["test_error"]))
+
+
+def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -> Trained:
+    module, options, data = experiment.module, experiment.options, experiment.data
+    progress = TrainingProgress(
+        module.position, module.epochs, module.steps, shown=options.progress
+    )
+    recorder = Recorder(
+        run.checkpoints,
+        run.metrics_csv,
+        interruption,
+        options.checkpoint_minutes,
+        lambda row, better: _after_epoch(run, progress, row, better),
+    )
+    if recorder.last.exists():
+        recorder.restore(module)
+    loggers = make_loggers(run.config["loggers"], run.folder, run.name)
+    fit(module, data, options, recorder, callbacks=[progress], loggers=loggers)
+    interruption.check()
+    reestimate = run.config["reestimate_batchnorm"]
+    finish(module, data, options, recorder, reestimate_batchnorm=reestimate)
+    return Trained(
+        module.model,
+        data,
+        experiment.device,
+        run.config["seed"],
+        lambda: experiment.fresh_model().eval(),
+        run.folder,
+    )
 
 
 def _test(
@@ -116,8 +118,7 @@ def _test(
     artifacts: Mapping[str, Artifact],
     options: TrainerOptions,
     interruption: Interruption,
-    close: Close,
-) -> float:
+) -> dict[str, object]:
     count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
     with bar(shown=options.progress) as progress:
         task = progress.add_task("test", total=count, figures="")
@@ -134,23 +135,26 @@ def _test(
             limit=options.limit_images,
             on_batch=on_batch,
         )
-    per_layer = figures.get("kl", {})
-    shares = figures.get("at_cap", {})
-    assert isinstance(per_layer, dict)
-    assert isinstance(shares, dict)
-    flat = {f"kl/{name}": nats for name, nats in per_layer.items()}
-    flat |= {f"at_cap/{name}": share for name, share in shares.items()}
     run.update(
         metrics=figures,
         artifacts=[str(path.relative_to(run.folder)) for path in files],
-        warnings=[*run.record["warnings"], *collapse_warnings(flat)],
+        warnings=[*run.record["warnings"], *collapse_warnings(_per_layer(figures))],
     )
-    close("finished")
-    report(run.folder)
-    _farewell(run, figures)
-    error = figures["test_error"]
-    assert isinstance(error, float)
-    return error
+    return figures
+
+
+def _per_layer(figures: Mapping[str, object]) -> dict[str, float]:
+    """The tables of `infer` as `quantity/layer`, the form of `metrics.csv`."""
+    return {
+        f"{quantity}/{layer}": value
+        for quantity, table in figures.items()
+        if isinstance(table, Mapping)
+        for layer, value in table.items()
+    }
+
+
+def _irreproducible(operation: str) -> str:
+    return f"{operation} has no deterministic form on this device: a repeat may differ slightly"
 
 
 def _describe(run: Run, experiment: build.Experiment) -> None:
@@ -168,6 +172,8 @@ def _describe(run: Run, experiment: build.Experiment) -> None:
         notes=notes,
     )
     units = run.config["beta_units"]
+    beta_given = any(word.startswith("beta=") for word in run.record["overrides"])
+    run.update(warnings=settings_without_effect(run.config) if beta_given else [])
     say(
         f"{run.name} on {device}: {parameters:,} parameters, "
         f"{len(experiment.data.train):,} training images, {module.epochs} epochs; "
