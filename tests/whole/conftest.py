@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,6 @@ TINY = (
     "artifacts=quick",
 )
 
-Ibdrop = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 def environment() -> dict[str, str]:
     """One thread, so that runs on a busy machine stay quick and alike."""
@@ -38,50 +35,63 @@ def environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "MPLBACKEND": "agg"}
 
 
-def ibdrop(*words: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Runs the installed command and checks its exit status."""
-    done = subprocess.run(
-        [COMMAND, *words], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+class Installed:
+    """The installed command, run on tiny data in a process of its own."""
 
+    def ibdrop(self, *words: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Runs the installed command and checks its exit status."""
+        done = subprocess.run(
+            [COMMAND, *words],
+            cwd=cwd,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
 
-def train(folder: Path, *extra: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """A tiny run in exactly this folder."""
-    return ibdrop(
-        "train", *TINY, f"hydra.run.dir={folder}", *extra, cwd=folder.parent, expect=expect
-    )
+    def train(
+        self, folder: Path, *extra: str, expect: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """A tiny run in exactly this folder."""
+        return self.ibdrop(
+            "train", *TINY, f"hydra.run.dir={folder}", *extra, cwd=folder.parent, expect=expect
+        )
 
+    def interrupted(self, folder: Path, *extra: str, number: signal.Signals, after: int) -> int:
+        """Starts a tiny run, sends a signal after some epochs; gives the exit status."""
+        process = subprocess.Popen(
+            [COMMAND, "train", *TINY, f"hydra.run.dir={folder}", *extra],
+            cwd=folder.parent,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline and process.poll() is None:
+            rows = folder / "metrics.csv"
+            if rows.exists() and len(rows.read_text().splitlines()) > after:
+                break
+            time.sleep(0.02)
+        process.send_signal(number)
+        return process.wait(timeout=120)
 
-def interrupted(folder: Path, *extra: str, number: signal.Signals, after: int) -> int:
-    """Starts a tiny run, sends a signal once `after` epochs are done; gives the exit status."""
-    process = subprocess.Popen(
-        [COMMAND, "train", *TINY, f"hydra.run.dir={folder}", *extra],
-        cwd=folder.parent,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        rows = folder / "metrics.csv"
-        if rows.exists() and len(rows.read_text().splitlines()) > after:
-            break
-        time.sleep(0.02)
-    process.send_signal(number)
-    return process.wait(timeout=120)
-
-
-def record(folder: Path) -> dict[str, Any]:
-    """What `run.json` says."""
-    content: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    return content
+    def record(self, folder: Path) -> dict[str, Any]:
+        """What `run.json` says."""
+        content: dict[str, Any] = json.loads((folder / "run.json").read_text())
+        return content
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed() -> Installed:
+    """The installed command."""
+    return Installed()
+
+
+@pytest.fixture(scope="session")
+def finished(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that went through to its end."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    train(folder)
+    installed.train(folder)
     return folder

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from conftest import ibdrop, interrupted, record, train
+
+if TYPE_CHECKING:
+    from tests.whole.conftest import Installed
 
 FIGURES = ("test_accuracy", "test_nll", "test_brier", "test_ece", "kl", "kl_total", "at_cap")
 
 
 def figures(folder: Path) -> dict[str, object]:
-    return {name: record(folder)["metrics"][name] for name in FIGURES}
+    content = json.loads((folder / "run.json").read_text())
+    return {name: content["metrics"][name] for name in FIGURES}
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -26,7 +31,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def test_the_folder_is_complete(finished: Path) -> None:
+def test_the_folder_is_complete(installed: Installed, finished: Path) -> None:
     names = {path.name for path in finished.rglob("*") if path.is_file()}
     assert {
         "config.yaml",
@@ -45,29 +50,31 @@ def test_the_folder_is_complete(finished: Path) -> None:
         "report.html",
     } <= names
     assert not [name for name in names if name.startswith(".") and "tmp" in name]
-    content = record(finished)
+    content = installed.record(finished)
     assert content["status"] == "finished"
     assert content["epoch"] == 3
     assert content["effective_beta"] == pytest.approx(1e-3 / 400)
     assert "=" not in finished.name
 
 
-def test_the_config_is_resolved(finished: Path) -> None:
+def test_the_config_is_resolved(installed: Installed, finished: Path) -> None:
     text = (finished / "config.yaml").read_text()
     assert "${" not in text
     assert "???" not in text
 
 
-def test_the_same_config_and_seed_give_the_same_numbers(finished: Path, tmp_path: Path) -> None:
-    train(tmp_path / "again")
+def test_the_same_config_and_seed_give_the_same_numbers(
+    installed: Installed, finished: Path, tmp_path: Path
+) -> None:
+    installed.train(tmp_path / "again")
     assert figures(tmp_path / "again") == figures(finished)
     assert rows(tmp_path / "again") == rows(finished)
 
 
-def test_evaluate_prints_the_identical_figures(finished: Path) -> None:
-    said = ibdrop("evaluate", str(finished), cwd=finished.parent).stdout
+def test_evaluate_prints_the_identical_figures(installed: Installed, finished: Path) -> None:
+    said = installed.ibdrop("evaluate", str(finished), cwd=finished.parent).stdout
     for name in ("test_accuracy", "test_nll", "test_ece"):
-        value = record(finished)["metrics"][name]
+        value = installed.record(finished)["metrics"][name]
         line = next(line for line in said.splitlines() if name in line)
         numbers = re.findall(r"\d+\.\d+(?:e-?\d+)?", line)
         assert len(numbers) >= 2, line
@@ -75,7 +82,7 @@ def test_evaluate_prints_the_identical_figures(finished: Path) -> None:
         assert float(numbers[1]) == pytest.approx(value, rel=1e-3)
 
 
-def test_figures_do_not_depend_on_the_batch_size(finished: Path) -> None:
+def test_figures_do_not_depend_on_the_batch_size(installed: Installed, finished: Path) -> None:
     from ibdrop import build
     from ibdrop.runs.evaluate import infer
     from ibdrop.runs.folder import Run
@@ -87,57 +94,59 @@ def test_figures_do_not_depend_on_the_batch_size(finished: Path) -> None:
     assert one["test_accuracy"] == many["test_accuracy"]
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(finished: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_numbers(
+    installed: Installed, finished: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "killed"
-    assert interrupted(folder, number=signal.SIGKILL, after=1) == -signal.SIGKILL
-    assert record(folder)["status"] == "running"
-    assert "killed" in ibdrop("runs", str(tmp_path), cwd=tmp_path).stdout
-    ibdrop("resume", str(folder), cwd=tmp_path)
+    assert installed.interrupted(folder, number=signal.SIGKILL, after=1) == -signal.SIGKILL
+    assert installed.record(folder)["status"] == "running"
+    assert "killed" in installed.ibdrop("runs", str(tmp_path), cwd=tmp_path).stdout
+    installed.ibdrop("resume", str(folder), cwd=tmp_path)
     assert figures(folder) == figures(finished)
     assert rows(folder) == rows(finished)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_a_run_that_resumes(
-    finished: Path, tmp_path: Path, number: signal.Signals, status: int
+    installed: Installed, finished: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     folder = tmp_path / "stopped"
-    assert interrupted(folder, number=number, after=1) == status
-    content = record(folder)
+    assert installed.interrupted(folder, number=number, after=1) == status
+    content = installed.record(folder)
     assert content["status"] == "interrupted"
     assert "ibdrop resume" in content["error"]
-    ibdrop("resume", str(folder), cwd=tmp_path)
+    installed.ibdrop("resume", str(folder), cwd=tmp_path)
     assert figures(folder) == figures(finished)
     assert rows(folder) == rows(finished)
 
 
-def test_resuming_a_finished_run_says_so(finished: Path) -> None:
-    done = ibdrop("resume", str(finished), cwd=finished.parent)
+def test_resuming_a_finished_run_says_so(installed: Installed, finished: Path) -> None:
+    done = installed.ibdrop("resume", str(finished), cwd=finished.parent)
     assert "finished" in done.stdout + done.stderr
 
 
-def test_a_loss_that_is_no_number_stops(tmp_path: Path) -> None:
-    done = train(tmp_path / "nan", "optim.lr=1e30", "schedule=constant", expect=1)
+def test_a_loss_that_is_no_number_stops(installed: Installed, tmp_path: Path) -> None:
+    done = installed.train(tmp_path / "nan", "optim.lr=1e30", "schedule=constant", expect=1)
     assert re.search(
         r"the loss became (nan|inf) at step \d+ of epoch 1, first seen in", done.stderr
     )
     assert "try a smaller optim.lr" in done.stderr
     assert "Traceback" not in done.stderr
-    assert record(tmp_path / "nan")["status"] == "failed"
+    assert installed.record(tmp_path / "nan")["status"] == "failed"
 
 
-def test_a_damaged_checkpoint(finished: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint(installed: Installed, finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
-    ignored = train(folder, "trainer.limit_steps=2", "epochs=1")
+    ignored = installed.train(folder, "trainer.limit_steps=2", "epochs=1")
     assert ignored.returncode == 0
     path = folder / "checkpoints" / "best.ckpt"
     path.write_bytes(path.read_bytes()[:-100])
-    done = ibdrop("evaluate", str(folder), cwd=tmp_path, expect=2)
+    done = installed.ibdrop("evaluate", str(folder), cwd=tmp_path, expect=2)
     assert "best.ckpt: the checkpoint is damaged" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_checkpoints_hold_tensors_and_plain_values(finished: Path) -> None:
+def test_checkpoints_hold_tensors_and_plain_values(installed: Installed, finished: Path) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         content = torch.load(finished / "checkpoints" / name, weights_only=True)
         assert content["format"] == 1

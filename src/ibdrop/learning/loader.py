@@ -39,7 +39,7 @@ class Chunk(NamedTuple):
     Attributes:
         images: Pixels as uint8, with shape :math:`(M B, C, H, W)`.
         labels: Classes, with shape :math:`(M B)`.
-        steps: The number of batches :math:`M`.
+        steps: The number of batches :math:`M`; 0 if nothing of the epoch is left to learn.
     """
 
     images: Tensor
@@ -74,6 +74,9 @@ class Chunks:
     def __iter__(self) -> Iterator[Chunk]:
         epoch, step = self.position.epoch, self.position.step
         order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
+        if step >= self.steps:
+            # Interrupted between the last step and validation: the epoch still has to be ended.
+            yield Chunk(torch.empty(0), torch.empty(0), 0)
         while step < self.steps:
             started = time.monotonic()
             count = min(self.pace, self.steps - step)

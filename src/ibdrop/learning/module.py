@@ -82,6 +82,8 @@ class InformationClassifier(pl.LightningModule):
         self.sums = self.sums.to(self.device)
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:
+        if chunk.steps == 0:
+            return
         size = len(chunk.labels) // chunk.steps
         terms, right = [], []
         for images, labels in zip(chunk.images.split(size), chunk.labels.split(size), strict=True):

@@ -77,14 +77,12 @@ class Recorder(pl.Callback):
     ) -> None:
         if time.monotonic() - self.saved > self.interval:
             self._save_last(pl_module)
-        try:
-            self.interruption.check()
-        except Interrupted:
-            self._save_last(pl_module)
-            raise
+        self._answer(pl_module)
 
-    def on_validation_batch_end(self, *_: object) -> None:
-        self.interruption.check()
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: object
+    ) -> None:
+        self._answer(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, InformationClassifier)
@@ -104,6 +102,14 @@ class Recorder(pl.Callback):
         write_csv(self.metrics, self.rows)
         self._save_last(pl_module)
         self.on_epoch(row, better)
+
+    def _answer(self, module: pl.LightningModule) -> None:
+        """Saves and stops if a signal has come."""
+        try:
+            self.interruption.check()
+        except Interrupted:
+            self._save_last(module)
+            raise
 
     def _save_last(self, module: pl.LightningModule) -> None:
         assert isinstance(module, InformationClassifier)

@@ -1,0 +1,126 @@
+"""Training gives the same weights however it is cut, and wherever it is interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from ibdrop import build
+from ibdrop.config.location import conf_dir
+from ibdrop.config.schema import register, version_base
+from ibdrop.errors import Interrupted
+from ibdrop.files import read_csv
+from ibdrop.learning import loader
+from ibdrop.learning.fit import finish, fit
+from ibdrop.learning.interrupt import Interruption
+from ibdrop.learning.recorder import Recorder
+
+TINY = (
+    "model=mlp",
+    "model.width=16",
+    "model.batch_norm=true",
+    "dataset=digits",
+    "epochs=3",
+    "batch_size=200",
+    "trainer=cpu",
+    "name=test",
+)
+
+
+class StopsAt(Interruption):
+    """A signal that comes at a given check."""
+
+    def __init__(self, check: int) -> None:
+        super().__init__()
+        self.left = check
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted("stopped by SIGTERM", 15)
+
+
+def experiment(*overrides: str) -> build.Experiment:
+    register()
+    with initialize_config_dir(str(conf_dir()), **version_base()):
+        config = OmegaConf.to_container(compose("train", [*TINY, *overrides]), resolve=True)
+    assert isinstance(config, dict)
+    return build.experiment({str(key): value for key, value in config.items()})
+
+
+def recorder(folder: Path, interruption: Interruption) -> Recorder:
+    return Recorder(folder, folder / "metrics.csv", interruption, 5, lambda *_: None)
+
+
+def whole(folder: Path, *overrides: str) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    built = experiment(*overrides)
+    written = recorder(folder, Interruption())
+    fit(built.module, built.data, built.options, written)
+    return _result(built, written, folder)
+
+
+def _result(
+    built: build.Experiment, written: Recorder, folder: Path
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    finish(built.module, built.data, built.options, written, reestimate_batchnorm=True)
+    rows = read_csv(folder / "metrics.csv")
+    for row in rows:
+        del row["seconds"]
+    return built.module.model.state_dict(), rows
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    tracked = "num_batches_tracked"
+    names = [name for name in first if not name.endswith(tracked)]
+    return all(torch.equal(first[name], second[name]) for name in names)
+
+
+@pytest.mark.parametrize("check", range(1, 19))
+def test_an_interrupted_run_ends_like_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: int
+) -> None:
+    """Every fifth of an epoch and every validation is a place to be interrupted at."""
+    monkeypatch.setattr(loader, "MOST_STEPS", 1)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    weights, rows = whole(tmp_path / "a")
+    built = experiment()
+    with pytest.raises(Interrupted):
+        fit(built.module, built.data, built.options, recorder(tmp_path / "b", StopsAt(check)))
+    again = experiment()
+    written = recorder(tmp_path / "b", Interruption())
+    written.restore(again.module)
+    fit(again.module, again.data, again.options, written)
+    resumed, resumed_rows = _result(again, written, tmp_path / "b")
+    assert equal(weights, resumed)
+    assert resumed_rows == rows
+
+
+def test_chunking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "MOST_STEPS", 1)
+    one, rows = whole(tmp_path)
+    monkeypatch.setattr(loader, "MOST_STEPS", 256)
+    many, more_rows = whole(tmp_path)
+    assert equal(one, many)
+    for row, other in zip(rows, more_rows, strict=True):
+        for name, value in row.items():
+            assert float(value) == pytest.approx(float(other[name]), rel=1e-9)
+
+
+def test_clipping_and_warm_up_are_heard(tmp_path: Path) -> None:
+    plain, _ = whole(tmp_path)
+    clipped, _ = whole(tmp_path, "trainer.gradient_clip=1e-6")
+    assert not equal(plain, clipped)
+    _, rows = whole(tmp_path, "beta=2", "beta_units=nats", "beta_warmup=4")
+    assert [float(row["beta_effective"]) for row in rows] == pytest.approx([0.5, 1.0, 1.5])
+
+
+def test_zero_beta_never_pulls_at_alpha(tmp_path: Path) -> None:
+    """With beta 0 the loss is the cross-entropy exactly."""
+    _, rows = whole(tmp_path, "beta=0")
+    assert all(row["train_loss"] == row["train_ce"] for row in rows)
