@@ -64,7 +64,7 @@ def experiment(config: Config) -> Experiment:
         _make(config, "schedule"),
         how,
         Position(),
-        epochs=config["epochs"],
+        epochs=min(config["epochs"], how.limit_epochs or config["epochs"]),
         steps=steps,
         batch_size=size,
         seed=config["seed"],

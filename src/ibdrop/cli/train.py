@@ -99,6 +99,7 @@ def train(config: DictConfig) -> float:
             log.exception("the run failed")
         if session.sweep is not None:
             session.failures.append(Failure(folder, error))
+            _record_failure(folder, _overrides(whole), error)
             print(f"this job failed: {_in_words(error)}", file=sys.stderr, flush=True)
             return math.nan
         if whole.mode == RunMode.MULTIRUN:
@@ -106,6 +107,14 @@ def train(config: DictConfig) -> float:
         raise Stop(error) from error
     finally:
         _free_memory()
+
+
+def _record_failure(folder: Path, overrides: list[str], error: Exception) -> None:
+    """Gives a job that failed before its run began a row in the table of the sweep."""
+    from ibdrop.runs.folder import Run
+
+    with suppress(IbdropError, OSError):
+        Run.fail(folder, overrides, _in_words(error))
 
 
 def _train(config: dict[str, Any], folder: Path, overrides: list[str]) -> float:
@@ -187,14 +196,16 @@ def _true_errors() -> Iterator[None]:
 
 def _end_sweep(folder: Path) -> None:
     """Brings the table up to date and says where it is, and how the rest can be had."""
+    from ibdrop.runs.report import report
     from ibdrop.runs.sweep import Sweep, tabulate
 
     with suppress(IbdropError, OSError):
         tabulate(folder)
         Sweep.open(folder).end()
+        report(folder)
     quoted = shlex.quote(str(folder))
     print(f"\nsweep   {folder}\ntable   {folder / 'sweep.csv'}")
-    print(f"report  ibdrop report {quoted}", flush=True)
+    print(f"report  {folder / 'report.html'}", flush=True)
     with suppress(IbdropError, OSError):
         if Sweep.open(folder).status == "incomplete":
             print(f"resume  ibdrop resume {quoted}", flush=True)

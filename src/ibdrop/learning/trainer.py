@@ -29,6 +29,7 @@ class TrainerOptions:
         channels_last: Whether convolutions run in the NHWC memory format.
         deterministic: Whether to ask for reproducible kernels; what has none is reported.
         gradient_clip: The largest norm of the gradient, or `None` for no clipping.
+        limit_epochs: The most epochs, or `None` for all that the recipe asks for.
         limit_steps: The most optimiser steps per epoch, or `None` for all.
         limit_images: The most images of validation and test, or `None` for all.
         eval_batch_size: Images per batch where nothing is learned.
@@ -45,6 +46,7 @@ class TrainerOptions:
     channels_last: bool = True
     deterministic: bool = True
     gradient_clip: float | None = None
+    limit_epochs: int | None = None
     limit_steps: int | None = None
     limit_images: int | None = None
     eval_batch_size: int = 250
@@ -52,7 +54,8 @@ class TrainerOptions:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("gradient_clip", "limit_steps", "limit_images", "eval_batch_size"):
+        limits = ("limit_epochs", "limit_steps", "limit_images")
+        for name in ("gradient_clip", "eval_batch_size", *limits):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name}: {value} is not above 0")

@@ -51,10 +51,12 @@ def train(
         The test error, in [0, 1].
 
     Raises:
-        IbdropError: What the user can mend; the run is then marked failed or interrupted.
+        IbdropError: What the user can mend. Where the data or the network cannot be made, no run
+            is created; later, the run is marked failed or interrupted.
     """
+    experiment = build.experiment(config)
     run = Run.create(folder, config, command=command, overrides=overrides)
-    return _carry_out(run)
+    return _carry_out(run, experiment)
 
 
 def resume(run: Run) -> float:
@@ -63,14 +65,14 @@ def resume(run: Run) -> float:
     Returns:
         The test error, in [0, 1].
     """
+    experiment = build.experiment(run.config)
     run.update(status="running", error=None, ended=None, **provenance.process())
-    return _carry_out(run)
+    return _carry_out(run, experiment)
 
 
-def _carry_out(run: Run) -> float:
-    """The recipe: build, train, go back to the best epoch, test, report."""
+def _carry_out(run: Run, experiment: build.Experiment) -> float:
+    """The recipe: train, go back to the best epoch, test, report."""
     with Interruption() as interruption, _recording(run) as close:
-        experiment = build.experiment(run.config)
         artifacts = build.artifacts(run.config)
         _describe(run, experiment)
         with reproducible(experiment.options.deterministic) as irreproducible:
