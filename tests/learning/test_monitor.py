@@ -46,3 +46,10 @@ def test_layers_without_kl_have_only_dead_units() -> None:
     monitor = LayerMonitor()
     monitor.update(Prediction(torch.zeros(3, 4), {"D1": Noisy(torch.ones(3, 2))}))
     assert monitor.figures() == {"dead/D1": 0.0}
+
+
+def test_a_noise_without_alpha_has_no_alpha() -> None:
+    monitor = LayerMonitor()
+    z = torch.ones(3, 2)
+    monitor.update(Prediction(torch.zeros(3, 4), {"D1": Noisy(z, z / 2)}))
+    assert monitor.figures() == {"dead/D1": 0.0, "kl/D1": 1.0, "kl_per_unit/D1": 0.5}

@@ -95,6 +95,7 @@ def _caps(axes: Axes, columns: dict[str, list[float]], layers: list[str]) -> Non
     for layer, colour in zip(known, COLOURS * 8, strict=False):
         _line(axes, columns["epoch"], columns[f"at_cap/{layer}"], colour, layer)
     _finish(axes, "Alphas at the cap (1 = collapsed)", "share of units")
+    axes.set_yscale("linear")
     axes.set_ylim(-0.03, 1.03)
     return None
 

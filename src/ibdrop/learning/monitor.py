@@ -30,6 +30,7 @@ class LayerMonitor:
         self.sums: dict[str, Tensor] = {}
         self.alive: dict[str, Tensor] = {}
         self.units: dict[str, int] = {}
+        self.known: dict[str, tuple[str, ...]] = {}
 
     def update(self, prediction: Prediction) -> None:
         """Takes in the layers of a batch of predictions."""
@@ -40,7 +41,9 @@ class LayerMonitor:
             self.alive[name] = self.alive[name] | alive if name in self.alive else alive
             if layer.kl is not None:
                 sums = _sums(layer)
-                self.sums[name] = self.sums[name] + sums if name in self.sums else sums
+                self.known[name] = tuple(sums)
+                total = torch.stack(list(sums.values()))
+                self.sums[name] = self.sums[name] + total if name in self.sums else total
 
     def figures(self) -> dict[str, float]:
         """Gives `quantity/layer` for each layer.
@@ -52,22 +55,29 @@ class LayerMonitor:
         for name, units in self.units.items():
             found[f"dead/{name}"] = 1.0 - self.alive[name].double().mean().item()
             if name in self.sums:
-                kl, at_cap, alpha = (self.sums[name] / self.images).tolist()
-                found[f"kl/{name}"] = kl
-                found[f"kl_per_unit/{name}"] = kl / units
-                found[f"at_cap/{name}"] = at_cap / units
-                found[f"alpha/{name}"] = alpha / units
+                means = (self.sums[name] / self.images).tolist()
+                found |= _named(name, units, dict(zip(self.known[name], means, strict=True)))
         return found
 
 
-def _sums(layer: Noisy) -> Tensor:
+def _named(name: str, units: int, means: Mapping[str, float]) -> dict[str, float]:
+    found = {f"kl/{name}": means["kl"], f"kl_per_unit/{name}": means["kl"] / units}
+    return found | {
+        f"{quantity}/{name}": means[quantity] / units
+        for quantity in ("at_cap", "alpha")
+        if quantity in means
+    }
+
+
+def _sums(layer: Noisy) -> dict[str, Tensor]:
+    """Sums over units and images of what the noise of a layer tells."""
     assert layer.kl is not None
-    nothing = layer.kl.new_zeros((), dtype=torch.float64)
-    alpha = nothing if layer.alpha is None else layer.alpha.sum(dtype=torch.float64)
-    at_cap = nothing
-    if layer.alpha is not None and layer.cap is not None:
-        at_cap = (layer.alpha > AT_CAP * layer.cap).sum(dtype=torch.float64)
-    return torch.stack([layer.kl.sum(dtype=torch.float64), at_cap, alpha])
+    sums = {"kl": layer.kl.sum(dtype=torch.float64)}
+    if layer.alpha is not None:
+        sums["alpha"] = layer.alpha.sum(dtype=torch.float64)
+        if layer.cap is not None:
+            sums["at_cap"] = (layer.alpha > AT_CAP * layer.cap).sum(dtype=torch.float64)
+    return sums
 
 
 def collapse_warnings(figures: Mapping[str, float]) -> list[str]:

@@ -115,6 +115,8 @@ def write_page(page: Page, folder: Path) -> Path:
 
 def figure(form: str, value: float) -> str:
     """Formats a number, with a space that does not break before a percent sign."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return form.format(value).replace("%", "\N{NO-BREAK SPACE}%")
 
 
