@@ -25,8 +25,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ibdrop import build
-from ibdrop.config import schema  # noqa: F401  registers the typed root
 from ibdrop.config.location import conf_dir
+from ibdrop.config.schema import register, version_base
 from ibdrop.learning.fit import fit
 from ibdrop.learning.interrupt import Interruption
 from ibdrop.learning.objective import objective
@@ -56,7 +56,8 @@ class Stopwatch(pl.Callback):
 
 def config_of(case: str, steps: int, extra: list[str]) -> dict[str, Any]:
     overrides = [*CASES[case], "epochs=1", f"trainer.limit_steps={steps}", "name=bench", *extra]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    register()
+    with initialize_config_dir(str(conf_dir()), **version_base()):
         config = OmegaConf.to_container(compose("train", overrides), resolve=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
@@ -124,16 +125,17 @@ def main() -> None:
             print(f"runner {pairs[-1][0]:.3f} s  plain {pairs[-1][1]:.3f} s", flush=True)
     pairs = pairs[1:]
     experiment = build.experiment(config)
+    done = experiment.module.steps
     figures = {
         "command": "python " + " ".join(sys.argv),
         "case": arguments.case,
         "device": device_name(experiment.device),
         "python": platform.python_version(),
         "versions": versions(),
-        "steps": experiment.module.steps,
+        "steps": done,
         "batch_size": experiment.module.batch_size,
-        "runner_ms_per_step": 1e3 * statistics.median(a for a, _ in pairs) / steps,
-        "plain_ms_per_step": 1e3 * statistics.median(b for _, b in pairs) / steps,
+        "runner_ms_per_step": 1e3 * statistics.median(a for a, _ in pairs) / done,
+        "plain_ms_per_step": 1e3 * statistics.median(b for _, b in pairs) / done,
         "ratio_median": statistics.median(a / b for a, b in pairs),
         "ratios": [round(a / b, 4) for a, b in pairs],
     }
