@@ -151,3 +151,17 @@ def test_checkpoints_hold_tensors_and_plain_values(installed: Installed, finishe
         content = torch.load(finished / "checkpoints" / name, weights_only=True)
         assert content["format"] == 1
         assert content["model"]
+
+
+@pytest.mark.gpu
+def test_a_run_on_cuda_repeats_and_resumes(installed: Installed, tmp_path: Path) -> None:
+    """bf16 training, float32 evaluation: the same figures twice, and after a kill."""
+    cuda = ("trainer.device=cuda",)
+    installed.train(tmp_path / "a", *cuda)
+    installed.train(tmp_path / "b", *cuda)
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+    folder = tmp_path / "killed"
+    assert installed.interrupted(folder, *cuda, number=signal.SIGKILL, after=1) == -signal.SIGKILL
+    installed.ibdrop("resume", str(folder), cwd=tmp_path)
+    assert figures(folder) == figures(tmp_path / "a")
+    assert "cuda" in installed.record(folder)["device"]
