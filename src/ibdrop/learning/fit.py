@@ -20,6 +20,27 @@ from ibdrop.learning.trainer import TrainerOptions, make_trainer
 __all__ = ["finish", "fit"]
 
 
+SAMPLE = 1000
+"""Training images from which batch norm is re-estimated before each validation."""
+
+
+class _NoiseOffMoments(pl.Callback):
+    """Re-estimates batch norm before each validation, from a sample of the training images.
+
+    Training normalises by the moments of the batch and does not notice; without this, validation
+    would read moments taken with the noise on, and single epochs would look like chance.
+    """
+
+    def __init__(self, data: ImageData, options: TrainerOptions) -> None:
+        self.data, self.options = data, options
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, InformationClassifier)
+        epoch = pl_module.position.epoch
+        inputs = _training_inputs(self.data, epoch, self.options, SAMPLE)
+        reestimate(pl_module.model, inputs)
+
+
 class _Validation:
     """The validation split as a loader whose length Lightning can know."""
 
@@ -39,6 +60,7 @@ def fit(
     options: TrainerOptions,
     recorder: Recorder,
     *,
+    reestimate_batchnorm: bool = True,
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> None:
@@ -49,6 +71,7 @@ def fit(
         data: The data, on the device that the options pick.
         options: How to compute.
         recorder: Writes metrics and checkpoints.
+        reestimate_batchnorm: Whether validation sees batch norm as the test will, noise off.
         callbacks: Further callbacks.
         loggers: Lightning loggers, which get one row per epoch.
     """
@@ -57,7 +80,10 @@ def fit(
         return
     module.train()
     chunks = Chunks(data.train, module.batch_size, module.position, module.seed, module.steps)
-    trainer = make_trainer(options, epochs=left, callbacks=[recorder, *callbacks], loggers=loggers)
+    moments = [_NoiseOffMoments(data, options)] if reestimate_batchnorm else []
+    trainer = make_trainer(
+        options, epochs=left, callbacks=[recorder, *moments, *callbacks], loggers=loggers
+    )
     validation = _Validation(data, options) if len(data.val) else None
     trainer.fit(module, chunks, validation)
 

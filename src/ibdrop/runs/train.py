@@ -100,10 +100,10 @@ def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -
     if recorder.last.exists():
         recorder.restore(module)
     loggers = make_loggers(run.config["loggers"], run.folder, run.name)
-    fit(module, data, options, recorder, callbacks=[progress], loggers=loggers)
+    exact: dict[str, bool] = {"reestimate_batchnorm": run.config["reestimate_batchnorm"]}
+    fit(module, data, options, recorder, callbacks=[progress], loggers=loggers, **exact)
     interruption.check()
-    reestimate = run.config["reestimate_batchnorm"]
-    finish(module, data, options, recorder, reestimate_batchnorm=reestimate)
+    finish(module, data, options, recorder, **exact)
     return Trained(
         module.model,
         data,
