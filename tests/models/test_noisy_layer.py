@@ -45,7 +45,7 @@ def test_merged_is_separate(kind: str, bias: bool) -> None:
     torch.testing.assert_close(first.kl, second.kl, rtol=1e-6, atol=1e-6)
     for (name, p), q in zip(one.named_parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(
-            p.grad, q.grad, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            p.grad, q.grad, rtol=1e-5, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}"
         )
 
 
