@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ibdrop.artifacts.base import Artifact, Trained
 from ibdrop.artifacts.calibration import brier_score, expected_calibration_error
+from ibdrop.learning.determinism import reproducible
 from ibdrop.learning.loader import batches
 from ibdrop.learning.monitor import LayerMonitor
 
@@ -43,14 +44,15 @@ def infer(
     probabilities, labels = [], []
     for artifact in artifacts.values():
         artifact.begin(trained)
-    for batch in batches(trained.data.test, batch_size, limit):
-        prediction = trained.model(trained.data.inputs(batch.images), sample=False)
-        monitor.update(prediction)
-        probabilities.append(prediction.logits.double().softmax(1).cpu())
-        labels.append(batch.labels.cpu())
-        for artifact in artifacts.values():
-            artifact.update(batch, prediction)
-        on_batch(len(batch.labels))
+    with reproducible(True):
+        for batch in batches(trained.data.test, batch_size, limit):
+            prediction = trained.model(trained.data.inputs(batch.images), sample=False)
+            monitor.update(prediction)
+            probabilities.append(prediction.logits.double().softmax(1).cpu())
+            labels.append(batch.labels.cpu())
+            for artifact in artifacts.values():
+                artifact.update(batch, prediction)
+            on_batch(len(batch.labels))
     folder.mkdir(parents=True, exist_ok=True)
     files = [path for artifact in artifacts.values() for path in artifact.write(folder)]
     figures = test_figures(torch.cat(probabilities), torch.cat(labels))

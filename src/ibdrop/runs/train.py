@@ -77,7 +77,7 @@ def _carry_out(run: Run, experiment: build.Experiment) -> float:
         _describe(run, experiment)
         with reproducible(experiment.options.deterministic) as irreproducible:
             trained = _learn(run, experiment, interruption)
-            figures = _test(run, trained, artifacts, experiment.options, interruption)
+        figures = _test(run, trained, artifacts, experiment.options, interruption)
         run.update(notes=[*run.record["notes"], *map(_irreproducible, irreproducible)])
         close("finished")
     report(run.folder)
