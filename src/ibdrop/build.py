@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import hydra.utils
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -27,6 +28,11 @@ from ibdrop.seeds import key
 __all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "trained"]
 
 Config = Mapping[str, Any]
+
+# From Hydra 1.4 on, whoever instantiates says what may be called: here all that a config names,
+# since classes of the user's own are the point.
+_UNCHECKED = getattr(hydra.utils, "UNSAFE_DISABLE_EXECUTION_CHECKS", None)
+_TRUST: dict[str, Any] = {} if _UNCHECKED is None else {"_execution_whitelist_": _UNCHECKED}
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ def _make(config: Config, group: str, **supplied: Any) -> Any:
 def _instantiate(where: str, node: Config, **supplied: Any) -> Any:
     """Calls a node's target; what its constructor refuses is the user's to mend."""
     try:
-        return instantiate(dict(node), **supplied, _convert_="all")
+        return instantiate(dict(node), **supplied, _convert_="all", **_TRUST)
     except InstantiationException as error:
         cause = error.__cause__
         while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
