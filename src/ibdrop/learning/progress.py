@@ -63,7 +63,8 @@ class TrainingProgress(pl.Callback):
             words.append(f"val CE {row['val_ce']:.4f}")
             words.append(f"val error {100 * (1 - row['val_accuracy']):.2f} %")
             if any(name.startswith("kl/") for name in row):
-                words.append(f"KL {row['val_kl']:,.0f} nats")
+                nats = row["val_kl"]
+                words.append(f"KL {nats:,.0f} nats" if nats >= 100 else f"KL {nats:.3g} nats")
         self.progress.console.print("  ".join(words), highlight=False)
 
     def stop(self) -> None:
