@@ -88,6 +88,6 @@ class TrainingProgress(pl.Callback):
         )
 
 
-def say(words: str) -> None:
-    """Prints a line for the person at the terminal, beside any progress bar."""
-    Console(stderr=True).print(words, highlight=False, soft_wrap=True)
+def say(words: str, style: str | None = None) -> None:
+    """Prints a line for the person at the terminal, letter by letter as it is."""
+    Console(stderr=True).print(words, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -227,7 +227,7 @@ def _recording(run: Run) -> Iterator[Close]:
 def _farewell(run: Run, figures: dict[str, object]) -> None:
     say(f"test error {100 * float(str(figures['test_error'])):.2f} %")
     for sentence in run.record["warnings"]:
-        say(f"[bold yellow]warning:[/] {sentence}")
+        say(f"warning: {sentence}", style="yellow")
     say(f"folder  {run.folder}")
     say(f"report  {run.report}")
     say(f"repeat  {provenance.repeat(run.record['command'], run.record['overrides'])}")

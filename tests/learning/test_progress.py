@@ -1,0 +1,29 @@
+"""What is said in the terminal is what was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from ibdrop.learning.loader import Position
+from ibdrop.learning.progress import TrainingProgress, say
+
+
+def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    say("repeat  ibdrop train 'loggers=[csv,tensorboard]'", style="yellow")
+    assert "'loggers=[csv,tensorboard]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("nats", "words"), [(12_345.6, "KL 12,346 nats"), (0.0123, "KL 0.0123")])
+def test_a_line_per_epoch(capsys: pytest.CaptureFixture[str], nats: float, words: str) -> None:
+    progress = TrainingProgress(Position(), epochs=3, steps=10, shown=False)
+    row = {"epoch": 2, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": nats}
+    progress.show(row | {"kl/D0": nats})
+    said = capsys.readouterr().err
+    assert "epoch   2/3  train CE 0.5000  val CE 0.2500  val error 10.00 %" in said
+    assert words in said
+
+
+def test_no_kl_without_a_noise_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TrainingProgress(Position(), epochs=3, steps=10, shown=False)
+    progress.show({"epoch": 1, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": 0})
+    assert "KL" not in capsys.readouterr().err
