@@ -65,7 +65,7 @@ class TrainingProgress(pl.Callback):
             if any(name.startswith("kl/") for name in row):
                 nats = row["val_kl"]
                 words.append(f"KL {nats:,.0f} nats" if nats >= 100 else f"KL {nats:.3g} nats")
-        self.progress.console.print("  ".join(words), highlight=False)
+        self.progress.console.print("  ".join(words), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Takes the bar off the screen's bottom, whatever ended the training."""
