@@ -27,7 +27,6 @@ LEVELS = {
     "ibdrop.artifacts": 4,
     "ibdrop.learning": 4,
     "ibdrop.config": 5,
-    "ibdrop.runs.folder": 5,
     "ibdrop.build": 6,
     "ibdrop.runs": 7,
     "ibdrop.cli": 8,

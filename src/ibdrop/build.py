@@ -14,18 +14,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from ibdrop.artifacts.base import Artifact, Trained
+from ibdrop.artifacts.base import Artifact
 from ibdrop.data.base import ImageData, ImageSpec
 from ibdrop.errors import ConfigError, IbdropError
-from ibdrop.learning.checkpoint import load_checkpoint
 from ibdrop.learning.loader import Position, count_batches
 from ibdrop.learning.module import InformationClassifier
 from ibdrop.learning.objective import InformationWeight
 from ibdrop.learning.trainer import TrainerOptions
-from ibdrop.runs.folder import Run
 from ibdrop.seeds import key
 
-__all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "trained"]
+__all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "overridden"]
 
 Config = Mapping[str, Any]
 
@@ -122,29 +120,6 @@ def artifacts(config: Config, names: Iterable[str] | None = None) -> dict[str, A
             [f"artifacts.{name}: the run has {', '.join(nodes) or 'none'}" for name in unknown]
         )
     return {name: _instantiate(f"artifacts.{name}", nodes[name]) for name in chosen}
-
-
-def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
-    """Reloads the network of a run from its best checkpoint, with its data.
-
-    Arguments:
-        run: The run.
-        overrides: `KEY=VALUE` changes to its configuration, such as `dataset.root=DIR`.
-
-    Raises:
-        RunError: The checkpoint is missing or damaged.
-        ConfigError: An override names no key of the run.
-    """
-    config = overridden(run.config, overrides)
-    device = options(config).pick_device()
-    images = data(config).to(device)
-    network = model(config, images.spec).to(device)
-    network.load_state_dict(load_checkpoint(run.checkpoints / "best.ckpt", device)["model"])
-
-    def untrained() -> nn.Module:
-        return model(config, images.spec).to(device).eval()
-
-    return Trained(network.eval(), images, device, config["seed"], untrained, run.folder)
 
 
 def overridden(config: Config, overrides: Iterable[str]) -> dict[str, Any]:

@@ -83,11 +83,11 @@ def test_evaluate_prints_the_identical_figures(installed: Installed, finished: P
 
 
 def test_figures_do_not_depend_on_the_batch_size(installed: Installed, finished: Path) -> None:
-    from ibdrop import build
     from ibdrop.runs.evaluate import infer
     from ibdrop.runs.folder import Run
+    from ibdrop.runs.reload import trained as reloaded
 
-    trained = build.trained(Run.open(finished))
+    trained = reloaded(Run.open(finished))
     one, _ = infer(trained, {}, finished / "artifacts", batch_size=1)
     many, _ = infer(trained, {}, finished / "artifacts", batch_size=60)
     assert one["test_nll"] == pytest.approx(many["test_nll"], rel=1e-5)

@@ -17,6 +17,7 @@ from ibdrop.errors import ConfigError, RunError
 from ibdrop.learning.progress import bar
 from ibdrop.runs.evaluate import infer
 from ibdrop.runs.folder import Run
+from ibdrop.runs.reload import trained as reloaded
 
 __all__ = ["draw_chosen", "infer_again", "with_artifact", "with_config"]
 
@@ -87,10 +88,9 @@ def _trained(run: Run) -> Trained:
         RunError: A class of the user's cannot be found from here, or the checkpoint is that of
             another network.
     """
-    torch.use_deterministic_algorithms(build.options(run.config).deterministic, warn_only=True)
     best = run.checkpoints / "best.ckpt"
     try:
-        return build.trained(run)
+        return reloaded(run)
     except RuntimeError as error:
         if "state_dict" not in str(error):
             raise

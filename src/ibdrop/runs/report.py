@@ -12,9 +12,9 @@ from typing import Any
 from ibdrop.errors import RunError
 from ibdrop.runs import provenance
 from ibdrop.runs.folder import Run
-from ibdrop.runs.page import Card, Page, Section, Table, figure, write_page
-from ibdrop.runs.pictures import find_pictures, numbers
-from ibdrop.runs.summaries import summaries
+from ibdrop.runs.page import Card, Page, Table, figure, write_page
+from ibdrop.runs.parts import environment, sections
+from ibdrop.runs.pictures import numbers
 
 __all__ = ["report"]
 
@@ -71,28 +71,6 @@ def run_page(run: Run) -> Page:
         sections=sections(run.folder),
         numbers=numbers(run.folder),
     )
-
-
-def environment(fields: Mapping[str, Any]) -> Table:
-    """Device, versions and commit of a record."""
-    commit = fields.get("git")
-    rows = [["device", str(fields["device"])]] if fields.get("device") else []
-    rows += [[name, str(text)] for name, text in (fields.get("versions") or {}).items()]
-    if commit:
-        dirty = " with uncommitted changes" if commit.get("dirty") else ""
-        rows.append(["git commit of the working directory", f"{commit.get('commit')}{dirty}"])
-    return Table(("Environment", ""), rows, text=(0, 1))
-
-
-def sections(folder: Path) -> list[Section]:
-    """The pictures below a folder, under their headings."""
-    found: dict[str, Section] = {}
-    for picture in find_pictures(folder):
-        section = found.setdefault(picture.section, Section(picture.section))
-        section.pictures.append(picture)
-    for name, table in summaries(folder / "artifacts").items():
-        found.setdefault(name, Section(name)).tables.append(table)
-    return list(found.values())
 
 
 def _is_sweep(folder: Path) -> bool:

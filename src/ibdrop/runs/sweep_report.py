@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ibdrop.runs.page import Page, Section, Table, figure
+from ibdrop.runs.parts import environment, sections
 from ibdrop.runs.pictures import numbers
-from ibdrop.runs.report import environment, sections
 from ibdrop.runs.sweep import Sweep, differing, tabulate
 
 __all__ = ["sweep_page"]
