@@ -28,3 +28,13 @@ def test_a_second_signal_acts_at_once() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted, match="at once"):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_it_takes_signals_back_from_others() -> None:
+    """Lightning installs a handler of its own, under which a run would end with status 0."""
+    with Interruption() as interruption:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        interruption.take_over()
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            interruption.check()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from ibdrop.data.base import Batch, ImageData
@@ -85,7 +86,11 @@ def fit(
         options, epochs=left, callbacks=[recorder, *moments, *callbacks], loggers=loggers
     )
     validation = _Validation(data, options) if len(data.val) else None
-    trainer.fit(module, chunks, validation)
+    try:
+        trainer.fit(module, chunks, validation)
+    except SIGTERMException:
+        recorder.interruption.check()
+        raise
 
 
 def finish(

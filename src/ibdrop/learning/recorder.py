@@ -66,6 +66,7 @@ class Recorder(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.saved = time.monotonic()
+        self.interruption.take_over()
 
     def on_train_batch_end(
         self,
