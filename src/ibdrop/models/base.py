@@ -59,8 +59,8 @@ class NoisyLayer(nn.Module):
         noise: The noise, made for as many channels as `affine` gives.
         merge: Whether :math:`W x` and :math:`V x` are computed as one map with stacked weights;
             parameters and results are the same. `None` merges convolutions on CUDA and, on the
-            CPU, in contiguous layout: there it is 10 to 30 % faster, in channels-last layout 3 to
-            5 % slower, and linear layers lose 10 to 20 % by stacking their weights.
+            CPU, in contiguous layout, where `benchmarks/merge.py` found it about 20 % faster; in
+            channels-last layout it is slower there. Linear layers stay separate.
 
     Raises:
         ValueError: If the noise needs a positive :math:`f` and the activation gives zeros.
