@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ibdrop.noise.base import Noise, Noisy
+from ibdrop.noise.base import Noise, Noisy, spread
 
 __all__ = ["ACTIVATIONS", "NoisyLayer", "Prediction", "check_activation"]
 
@@ -49,8 +49,9 @@ class NoisyLayer(nn.Module):
     .. math:: f(x) = \phi(\mathrm{norm}(W x)), \quad a(x) = V x + c, \quad
         z = \mathrm{noise}(f(x), a(x))
 
-    The raw maps :math:`a(x)` are read from the same input with the same kernel and stride, have no
-    norm, and start with :math:`c = 0`.
+    Noise that lives in the weights draws :math:`W x` itself. The raw maps :math:`a(x)` are read
+    from the same input with the same kernel and stride, have no norm, and start with
+    :math:`c = 0`.
 
     Arguments:
         affine: :math:`W`, which fixes the sizes of :math:`V` too.
@@ -87,6 +88,7 @@ class NoisyLayer(nn.Module):
         self.noise = noise
         self.merge = merge
         self.raw = _maps_beside(affine, noise.maps) if noise.maps else None
+        noise.attach(affine)
 
     def forward(self, x: Tensor, sample: bool) -> Noisy:
         """Computes the noisy activation.
@@ -95,14 +97,15 @@ class NoisyLayer(nn.Module):
             x: The input, with shape :math:`(B, C_{in}, H, W)` or :math:`(B, C_{in})`.
             sample: Whether to draw noise.
         """
-        y, a = self._affine(x)
+        y, a = self._affine(x, sample)
         f = ACTIVATIONS[self.activation](self.norm(y))
         noisy: Noisy = self.noise(f, a, sample)
-        return noisy
+        price = self.noise.price(self.affine)
+        return noisy if price is None else noisy._replace(kl=spread(price, noisy.z))
 
-    def _affine(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _affine(self, x: Tensor, sample: bool) -> tuple[Tensor, Tensor | None]:
         if self.raw is None:
-            return self.affine(x), None
+            return self.noise.affine(x, self.affine, sample), None
         if self._merges(x):
             return self._merged(x, self.raw)
         return self.affine(x), self.raw(x)

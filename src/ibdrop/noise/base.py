@@ -1,4 +1,4 @@
-"""What every multiplicative noise has in common."""
+"""What every noise has in common."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Noise", "NoiseFactory", "Noisy", "standard_normal", "widen"]
+__all__ = ["Noise", "NoiseFactory", "Noisy", "spread", "widen"]
 
 
 class Noisy(NamedTuple):
-    """A noisy activation and what it costs; KL travels with the activation.
+    r"""A noisy activation and what it costs; KL travels with the activation.
 
     Attributes:
         z: The activation after the noise, with shape :math:`(B, C, *)`.
         kl: KL divergence from the prior in nats per unit, with the shape of `z`;
             `None` where the noise carries no information term.
-        alpha: The standard deviation of the log noise per unit, with the shape of `z`;
-            `None` where the noise has no such parameter.
+        alpha: The strength of the noise per unit, with the shape of `z` or broadcast to it, as
+            the noise defines it (for log-normal noise the standard deviation of
+            :math:`\log \varepsilon`); `None` where it is no parameter.
         cap: The largest value `alpha` can take, at which the unit carries nothing;
             `None` where there is no such value.
     """
@@ -36,7 +37,11 @@ class Noise(nn.Module, ABC):
 
     A layer computes :math:`f(x)` and, if the noise asks for them, `maps` raw maps
     :math:`a(x)` per unit from the same input :math:`x`; the noise sees only these. So one class
-    serves convolutions and linear layers alike.
+    serves convolutions and linear layers alike. Draws come from `ibdrop.noise.draws`, or from
+    torch's own functions.
+
+    A noise may also live in the weights of its layer: then it overrides `attach`, to make
+    parameters of their shape, `affine`, to draw the map :math:`W x`, and `price`.
 
     Attributes:
         maps: The number of raw maps per unit that the layer must compute for this noise.
@@ -54,6 +59,31 @@ class Noise(nn.Module, ABC):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
+
+    def attach(self, affine: nn.Conv2d | nn.Linear) -> None:
+        """Sees the affine map of its layer, once, when the layer is made; keeps no reference."""
+
+    def affine(self, x: Tensor, affine: nn.Conv2d | nn.Linear, sample: bool) -> Tensor:
+        """Computes :math:`W x`, before norm and activation; noise in the weights enters here.
+
+        Arguments:
+            x: The input of the layer.
+            affine: The affine map of the layer.
+            sample: Whether to draw noise; if not, the weights are their means.
+        """
+        y: Tensor = affine(x)
+        return y
+
+    def price(self, affine: nn.Conv2d | nn.Linear) -> Tensor | None:
+        """KL in nats per output channel where it belongs to the weights, with shape :math:`(C)`.
+
+        It is paid once for the whole training set, so `beta=1` with `beta_units=paper`, which
+        divides by the number of training images, makes the variational bound.
+
+        Arguments:
+            affine: The affine map of the layer.
+        """
+        return None
 
     @abstractmethod
     def forward(self, f: Tensor, a: Tensor | None, sample: bool) -> Noisy:
@@ -76,13 +106,14 @@ def widen(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def standard_normal(like: Tensor) -> Tensor:
-    """Draws from N(0, 1) in the shape and layout of `like`, in float32 at least.
+def spread(price: Tensor, z: Tensor) -> Tensor:
+    """Spreads nats per channel evenly over the positions, in the shape of `z`.
 
-    Channels-last memory is filled through its contiguous view: on the CPU that is eight times
-    faster than drawing in the order of the axes.
+    The sum over units is that over channels, for each sample; a heat map of it is flat.
+
+    Arguments:
+        price: Nats per channel, with shape :math:`(C)`.
+        z: The activation, with shape :math:`(B, C, *)`.
     """
-    n = torch.empty_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
-    rows = n.permute(0, 2, 3, 1) if n.ndim == 4 and not n.is_contiguous() else n
-    rows.normal_()
-    return n
+    share = price.reshape(-1, *(1 for _ in z.shape[2:])) / z[0, 0].numel()
+    return share.expand_as(z)

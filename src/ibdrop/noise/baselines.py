@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ibdrop.noise.base import Noise, Noisy, standard_normal
+from ibdrop.noise.base import Noise, Noisy
+from ibdrop.noise.draws import dropout, standard_normal
 
 __all__ = ["BinaryNoise", "ConstantLogNormalNoise", "GaussianNoise", "NoNoise"]
 
@@ -28,22 +28,25 @@ class BinaryNoise(Noise):
     Arguments:
         channels: The number of channels (or features) :math:`C`.
         rate: The probability :math:`p` that a unit is switched off, in [0, 1).
+        whole_channels: Whether convolutions lose whole channels and not single units (spatial
+            dropout; Tompson et al., arXiv 1411.4280, sec. 3.2). Linear layers do not notice.
 
     Raises:
         ValueError: If `rate` is outside its range.
     """
 
-    def __init__(self, channels: int, *, rate: float = 0.5) -> None:
+    def __init__(self, channels: int, *, rate: float = 0.5, whole_channels: bool = False) -> None:
         super().__init__(channels)
         if not 0 <= rate < 1:
             raise ValueError(f"rate={rate}: the share of units switched off must be in [0, 1).")
         self.rate = rate
+        self.whole_channels = whole_channels
 
     def forward(self, f: Tensor, a: Tensor | None, sample: bool) -> Noisy:
-        return Noisy(F.dropout(f, self.rate) if sample else f)
+        return Noisy(dropout(f, self.rate, self.whole_channels) if sample else f)
 
     def extra_repr(self) -> str:
-        return f"rate={self.rate}"
+        return f"rate={self.rate}, whole_channels={self.whole_channels}"
 
 
 class GaussianNoise(Noise):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ibdrop.information import kl_log_normal_of_logs
-from ibdrop.noise.base import Noise, Noisy, standard_normal, widen
+from ibdrop.noise.base import Noise, Noisy, widen
+from ibdrop.noise.draws import standard_normal
 
 __all__ = ["FLOOR", "InformationNoise", "sigmoid_rate", "squareplus_rate"]
 
