@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ibdrop.models.base import Prediction
-from ibdrop.sampling import Predictive, combine, entropy, monte_carlo
+from ibdrop.sampling.plain import Predictive, combine, entropy, monte_carlo
 
 
 class Dropping(nn.Module):

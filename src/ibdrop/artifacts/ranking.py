@@ -27,7 +27,7 @@ from ibdrop.artifacts.ranking_pictures import (
 from ibdrop.data.base import Batch
 from ibdrop.files import write_bytes, write_csv
 from ibdrop.models.base import Prediction
-from ibdrop.sampling import Predictive, Sampler, combine, entropy, monte_carlo
+from ibdrop.sampling.plain import Predictive, Sampler, combine, entropy, monte_carlo
 
 __all__ = ["EntropyRanking", "auroc_of_error", "slug"]
 
