@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ibdrop.noise.draws import leaf
+
 __all__ = ["Noise", "NoiseFactory", "Noisy", "spread", "widen"]
 
 
@@ -101,11 +103,13 @@ NoiseFactory = Callable[[int], Noise]
 """Makes the noise of one layer from its number of channels."""
 
 
+@leaf
 def widen(x: Tensor) -> Tensor:
     """Gives `x` in float32, or as it is where it is finer: logarithms do not survive bfloat16."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+@leaf
 def spread(price: Tensor, z: Tensor) -> Tensor:
     """Spreads nats per channel evenly over the positions, in the shape of `z`.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, cast
 
 import torch
 from torch import Tensor
+from torch.fx import Proxy
 
-__all__ = ["Source", "drawing_from", "dropout", "standard_normal", "standard_uniform"]
+__all__ = ["Source", "drawing_from", "dropout", "leaf", "standard_normal", "standard_uniform"]
+
+
+P = ParamSpec("P")
 
 
 class Source(Protocol):
@@ -39,6 +44,21 @@ def drawing_from(source: Source) -> Iterator[None]:
         _active = before
 
 
+def leaf(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Makes a function one single node where a network is traced, whatever it does inside."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        for argument in args:
+            if isinstance(argument, Proxy):
+                node = argument.tracer.create_proxy("call_function", call, args, kwargs)
+                return cast(Tensor, node)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@leaf
 def standard_normal(like: Tensor) -> Tensor:
     """Draws from N(0, 1) in the shape and layout of `like`, in float32 at least.
 
@@ -52,6 +72,7 @@ def standard_normal(like: Tensor) -> Tensor:
     return n
 
 
+@leaf
 def standard_uniform(like: Tensor) -> Tensor:
     """Draws uniformly from (0, 1), both ends excluded, in the shape and layout of `like`.
 
@@ -64,6 +85,7 @@ def standard_uniform(like: Tensor) -> Tensor:
     return u.mul_(1 - 2**-24).add_(2**-25)
 
 
+@leaf
 def dropout(f: Tensor, rate: float | Tensor, whole_channels: bool = False) -> Tensor:
     r"""Switches units off and scales the rest up, :math:`f m / (1 - p)`.
 

@@ -163,7 +163,8 @@ class Predictive:
 
     def _pooled(self, values: Tensor) -> Tensor:
         weights = torch.tensor(self.sizes, dtype=torch.float64, device=values.device)
-        return torch.tensordot(weights / weights.sum(), values.double(), dims=1)
+        pooled: Tensor = torch.tensordot(weights / weights.sum(), values.double(), dims=1)
+        return pooled
 
     def _mapped(self, change: Callable[[Tensor, int], Tensor]) -> Predictive:
         return Predictive(
