@@ -24,13 +24,14 @@ LEVELS = {
     "ibdrop.data": 2,
     "ibdrop.models": 2,
     "ibdrop.sampling": 3,
-    "ibdrop.artifacts": 4,
-    "ibdrop.learning": 4,
-    "ibdrop.config": 5,
-    "ibdrop.build": 6,
-    "ibdrop.runs": 7,
-    "ibdrop.cli": 8,
-    "ibdrop.__main__": 9,
+    "ibdrop.merit": 4,
+    "ibdrop.artifacts": 5,
+    "ibdrop.learning": 5,
+    "ibdrop.config": 6,
+    "ibdrop.build": 7,
+    "ibdrop.runs": 8,
+    "ibdrop.cli": 9,
+    "ibdrop.__main__": 10,
 }
 """How high each part stands; imports go to parts further down, or stay within the part."""
 

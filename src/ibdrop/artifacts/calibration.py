@@ -16,58 +16,10 @@ from ibdrop.artifacts.base import Artifact, Trained
 from ibdrop.artifacts.plotting import BLUE, GREY, INK, RED, WIDTH, save, styled
 from ibdrop.data.base import Batch
 from ibdrop.files import read_csv, write_csv
+from ibdrop.merit import brier_score, expected_calibration_error, reliability
 from ibdrop.models.base import Prediction
 
 __all__ = ["Calibration", "brier_score", "draw", "expected_calibration_error", "reliability"]
-
-
-def brier_score(p: Tensor, labels: Tensor) -> Tensor:
-    r"""Mean of :math:`\sum_k (p_k - [y = k])^2`, from 0 to 2 (Brier, 1950).
-
-    Arguments:
-        p: Predictive distributions, with shape :math:`(N, K)`.
-        labels: True classes, with shape :math:`(N)`.
-    """
-    truth = torch.nn.functional.one_hot(labels, p.shape[1])
-    total: Tensor = (p - truth).square().sum(1).mean()
-    return total
-
-
-def reliability(p: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
-    """Counts, summed confidences and summed successes per bin of confidence.
-
-    Bins have equal width and include their lower edge; the last includes 1 as well, which
-    torchmetrics gives a bin of its own.
-
-    Arguments:
-        p: Predictive distributions, with shape :math:`(N, K)`.
-        labels: True classes, with shape :math:`(N)`.
-        bins: The number of bins :math:`M`.
-
-    Returns:
-        float64 sums with shape :math:`(3, M)`.
-    """
-    confidence, predicted = p.double().max(1)
-    right = (predicted == labels).double()
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=p.device)
-    place = torch.bucketize(confidence, edges[1:-1], right=True)
-    sums = torch.zeros(3, bins, dtype=torch.float64, device=p.device)
-    values = torch.stack([torch.ones_like(confidence), confidence, right])
-    found: Tensor = sums.index_add_(1, place, values)
-    return found
-
-
-def expected_calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
-    r"""Mean distance of confidence from accuracy, :math:`\sum_m \frac{n_m}{N} |a_m - c_m|`.
-
-    Reference: Guo et al., On calibration of modern neural networks, arXiv 1706.04599, eq. 3.
-
-    Arguments:
-        p: Predictive distributions, with shape :math:`(N, K)`.
-        labels: True classes, with shape :math:`(N)`.
-        bins: The number of bins of equal width.
-    """
-    return _error(reliability(p, labels, bins))
 
 
 def _error(sums: Tensor) -> Tensor:
