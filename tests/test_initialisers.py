@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ibdrop.initialisers import default, glorot_normal, glorot_uniform, he_normal, he_uniform
+from ibdrop.initialisers import (
+    default,
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+)
 from ibdrop.models.allcnn import AllCNN
 from ibdrop.noise.information import InformationNoise
 
@@ -37,6 +44,7 @@ FAN_IN, FAN_OUT = 9 * 40, 9 * 120
         (partial(he_uniform, mode="fan_out", slope=1.0), 1 / FAN_OUT, True),
         (glorot_normal, 2 / (FAN_IN + FAN_OUT), False),
         (glorot_uniform, 2 / (FAN_IN + FAN_OUT), True),
+        (lecun_normal, 1 / FAN_IN, False),
     ],
 )
 def test_variance_and_shape(initialise: Initialiser, variance: float, uniform: bool) -> None:
@@ -57,7 +65,9 @@ def test_default_is_the_heuristic_and_touches_nothing() -> None:
     assert layer.weight.var().item() == pytest.approx(1 / (3 * 300), rel=0.02)
 
 
-@pytest.mark.parametrize("initialise", [he_normal, he_uniform, glorot_normal, glorot_uniform])
+@pytest.mark.parametrize(
+    "initialise", [he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal]
+)
 def test_a_model_gets_all_its_weights_and_keeps_its_norms(initialise: Initialiser) -> None:
     noise = partial(InformationNoise, prior="log_normal")
     model = AllCNN(1, (16, 16), 3, noise, blocks=[4, 6], activation="softplus", dense=True)
@@ -97,6 +107,16 @@ def test_he_over_fan_in_xavier_is_exactly_two_to_the_depth() -> None:
     he, xavier = outputs(0.0), outputs(1.0)
     ratios = [math.log2(a / b) for a, b in zip(he, xavier, strict=True)]
     assert ratios == pytest.approx(range(1, depth + 1), abs=1e-9)
+
+
+def test_lecun_keeps_the_variance_of_linear_units_and_halves_that_behind_relu() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(500, 4000).double()
+    lecun_normal(layer)
+    x = torch.randn(500, 500, dtype=torch.float64)
+    with torch.no_grad():
+        assert float(layer(x).var()) == pytest.approx(1, rel=0.02)
+        assert float(layer(x.relu()).var(dim=1).mean()) == pytest.approx(0.5, rel=0.02)
 
 
 def test_unknown_mode() -> None:
