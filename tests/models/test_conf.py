@@ -33,11 +33,22 @@ def build(model: str, noise: str, **options: Any) -> torch.nn.Module:
 
 def test_these_files_are_found() -> None:
     assert NOISES == ["binary", "constant_lognormal", "gaussian", "information", "none"]
-    assert MODELS == ["allcnn", "mlp"]
-    assert INITS == ["default", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform"]
+    assert MODELS == ["allcnn", "lenet", "mlp"]
+    assert INITS == [
+        "default",
+        "glorot_normal",
+        "glorot_uniform",
+        "he_normal",
+        "he_uniform",
+        "lecun_normal",
+    ]
 
 
-SMALL: dict[str, dict[str, Any]] = {"allcnn": {"width": 0.05}, "mlp": {"width": 6}}
+SMALL: dict[str, dict[str, Any]] = {
+    "allcnn": {"width": 0.05},
+    "lenet": {"channels": [3, 4], "width": 6},
+    "mlp": {"width": 6},
+}
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -66,7 +77,8 @@ def test_options_for_softplus_fit_together(model: str) -> None:
 
 @pytest.mark.parametrize("group", ["noise", "model", "init"])
 def test_every_file_says_what_it_is_and_shows_every_option(group: str) -> None:
-    given = {"channels", "in_channels", "image_size", "num_classes", "noise", "module"}
+    given = {"in_channels", "image_size", "num_classes", "noise", "module"}
+    given |= {"channels"} if group == "noise" else set()
     for name in {"noise": NOISES, "model": MODELS, "init": INITS}[group]:
         text = (CONF / group / f"{name}.yaml").read_text()
         assert text.startswith("# "), name
