@@ -10,22 +10,20 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ibdrop.artifacts.base import Artifact, Trained
 from ibdrop.artifacts.plotting import BLUE, GREY, INK, RED, WIDTH, save, styled
 from ibdrop.data.base import Batch
 from ibdrop.files import read_csv, write_csv
-from ibdrop.merit import brier_score, expected_calibration_error, reliability
+from ibdrop.merit import (
+    brier_score,
+    calibration_error,
+    expected_calibration_error,
+    reliability,
+)
 from ibdrop.models.base import Prediction
 
 __all__ = ["Calibration", "brier_score", "draw", "expected_calibration_error", "reliability"]
-
-
-def _error(sums: Tensor) -> Tensor:
-    counts, confidence, right = sums
-    error: Tensor = (confidence - right).abs().sum() / counts.sum()
-    return error
 
 
 class Calibration(Artifact):
@@ -71,7 +69,7 @@ class Calibration(Artifact):
             "images": int(n),
             "accuracy": right / n,
             "confidence": confidence / n,
-            "ece": float(_error(self.sums)),
+            "ece": float(calibration_error(self.sums)),
             "nll": self.nll / n,
             "brier": self.brier / n,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ibdrop.merit.calibration import (
     adaptive_calibration_error,
     brier_score,
+    calibration_error,
     expected_calibration_error,
     negative_log_likelihood,
     reliability,
@@ -26,6 +27,7 @@ __all__ = [
     "auroc",
     "auroc_of_error",
     "brier_score",
+    "calibration_error",
     "detection",
     "error_of_most_uncertain",
     "excess_aurc",

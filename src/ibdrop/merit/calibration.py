@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ibdrop.merit.selection import in_order
+
 __all__ = [
     "adaptive_calibration_error",
     "brier_score",
+    "calibration_error",
     "expected_calibration_error",
     "negative_log_likelihood",
     "reliability",
@@ -74,11 +77,31 @@ def expected_calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> Ten
         labels: True classes, with shape :math:`(N)`.
         bins: The number of bins of equal width.
     """
-    counts, confidence, right = reliability(p, labels, bins)
+    return calibration_error(reliability(p, labels, bins))
+
+
+def calibration_error(sums: Tensor) -> Tensor:
+    """The calibration error of counts, summed confidences and successes, (3, M)."""
+    counts, confidence, right = sums
     error: Tensor = (confidence - right).abs().sum() / counts.sum()
     return error
 
 
 def adaptive_calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
-    """The calibration error over bins that hold equally many images."""
-    raise NotImplementedError
+    """The calibration error over bins that hold equally many images, to within one.
+
+    Images are sorted by confidence; those of equal confidence share their mean success, so the
+    result does not depend on the order of the images.
+
+    Reference: Nguyen & O'Connor, Posterior calibration and exploratory analysis for natural
+    language processing models, arXiv 1508.05154 (adaptive binning).
+
+    Arguments:
+        p: Predictive distributions, with shape :math:`(N, K)`.
+        labels: True classes, with shape :math:`(N)`.
+        bins: The number of bins; fewer where there are fewer images.
+    """
+    confidence, predicted = p.double().max(1)
+    right = in_order(confidence, predicted == labels)
+    gaps = (right - confidence.sort().values).tensor_split(min(bins, len(p)))
+    return torch.stack([gap.sum().abs() for gap in gaps]).sum() / len(p)

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.artifacts.calibration import brier_score, expected_calibration_error
 from ibdrop.learning.determinism import reproducible
 from ibdrop.learning.loader import batches
 from ibdrop.learning.monitor import LayerMonitor
+from ibdrop.merit import plain_figures
 
 __all__ = ["infer", "test_figures"]
+
+FIGURES = ("images", "accuracy", "error", "nll", "brier", "ece", "adaptive_ece", "aurc")
 
 
 @torch.no_grad()
@@ -60,23 +62,14 @@ def infer(
 
 
 def test_figures(probabilities: Tensor, labels: Tensor) -> dict[str, object]:
-    """Accuracy, error, NLL in nats, Brier score and calibration error (15 bins).
+    """Accuracy, error, NLL in nats, Brier score, calibration errors (15 bins), AURC by entropy.
 
     Arguments:
         probabilities: Predictive distributions, with shape :math:`(N, K)`.
         labels: The true classes, with shape :math:`(N)`.
     """
-    right = probabilities.argmax(1) == labels
-    of_truth = probabilities.gather(1, labels[:, None]).clamp_min(1e-300)
-    accuracy = right.double().mean().item()
-    return {
-        "test_images": len(labels),
-        "test_accuracy": accuracy,
-        "test_error": 1 - accuracy,
-        "test_nll": -of_truth.log().mean().item(),
-        "test_brier": float(brier_score(probabilities, labels)),
-        "test_ece": float(expected_calibration_error(probabilities, labels)),
-    }
+    found = plain_figures(probabilities, labels)
+    return {f"test_{name}": found[name] for name in FIGURES}
 
 
 def _layer_figures(figures: Mapping[str, float]) -> dict[str, object]:
