@@ -204,6 +204,6 @@ def pixelate(images: Tensor, index: Tensor, amount: float, stream: int) -> Tenso
 
 def _blocks(side: int, size: float) -> Tensor:
     """Which pixels belong to which block of about `size` pixels, with shape (blocks, side)."""
-    count = max(1, round(side / size))
+    count = min(side, max(1, round(side / size)))
     block = torch.arange(side) * count // side
     return (block == torch.arange(count)[:, None]).double()
