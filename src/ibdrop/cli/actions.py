@@ -10,32 +10,108 @@ from typing import Any
 
 from rich.text import Text
 
-from ibdrop.cli.tables import console, show_comparison, show_figures, show_runs
-from ibdrop.errors import ConfigError, RunError
+from ibdrop.cli.tables import console, show_comparison, show_figures, show_runs, show_study
+from ibdrop.cli.words import WORDS, Wishes, datasets, read
+from ibdrop.errors import ConfigError, IbdropError, RunError
 from ibdrop.files import write_csv
 from ibdrop.runs.compare import compare as set_side_by_side
 from ibdrop.runs.compare import flatten, list_runs
 from ibdrop.runs.folder import Run, find_runs
+from ibdrop.runs.sweep import Sweep
 
 __all__ = ["compare", "evaluate", "heatmap", "rank", "report", "resume", "runs"]
 
-CHANGEABLE = ("dataset.", "trainer.", "artifacts.")
-
 
 def evaluate(arguments: Namespace) -> int:
-    """`ibdrop evaluate`: the stored figures beside new ones."""
-    run = Run.open(_folder(arguments.run))
-    changes = list(arguments.overrides)
-    _check_changes(changes)
+    """`ibdrop evaluate`: the stored figures beside new ones, or a study of uncertainty."""
+    found, wishes, words = _asked(arguments)
+    first = found[0]
+    if len(found) == 1 and isinstance(first, Run):
+        if wishes.plain and (arguments.artifacts or not wishes.dataset):
+            return _test_again(first, wishes, words, arguments)
+        runs = [first]
+    else:
+        from ibdrop.runs.members import members
+
+        runs = members(found)
+    if arguments.artifacts:
+        raise ConfigError(["--artifacts: goes with one run, its noise off; leave it out here"])
+    from ibdrop.cli.study import place, study
+
+    folder = arguments.output or place(runs, words)
+    show_study(study(runs, wishes, words, folder, arguments.config_dir))
+    return 0
+
+
+def _test_again(run: Run, wishes: Wishes, words: Sequence[str], arguments: Namespace) -> int:
+    """The figures of one network with the noise off, and its artifacts if they are wanted."""
     from ibdrop.build import overridden
     from ibdrop.cli.network import infer_again, with_config
+    from ibdrop.cli.other_data import not_of_data, tested_on
+    from ibdrop.cli.study import place
 
     names: list[str] | None = None if arguments.artifacts else []
-    changed = with_config(run, overridden(run.config, changes))
-    figures, files = infer_again(changed, names, _place(run, arguments.output, changes))
+    if wishes.dataset is None:
+        changed = with_config(run, overridden(run.config, wishes.changes))
+        folder, trained = _place(run, arguments.output, wishes.changes), None
+    else:
+        changed = with_config(run, overridden(run.config, not_of_data(wishes.changes)))
+        folder = arguments.output or place([run], words)
+        trained, notes = tested_on(run, wishes, arguments.config_dir)
+        for note in notes:
+            _say(f"note   {note}")
+    figures, files = infer_again(changed, names, folder, trained)
     show_figures(_shown(run.metrics), _shown(figures))
     _tell(run, files)
     return 0
+
+
+def _asked(arguments: Namespace) -> tuple[list[Run | Sweep], Wishes, list[str]]:
+    """The runs and sweeps that are named, and what to do with them.
+
+    Raises:
+        IbdropError: With every mistake in the words.
+    """
+    given: list[str] = arguments.words
+    folders = [t for t in given if Path(t).is_dir() or ("=" not in t and t not in WORDS)]
+    words = [text for text in given if text not in folders]
+    found: list[Run | Sweep] = []
+    wishes, errors = Wishes(), list[IbdropError]()
+    for text in folders:
+        try:
+            found.append(_run_or_sweep(_folder(text)))
+        except RunError as error:
+            errors.append(error)
+    try:
+        wishes = _wishes(words, arguments)
+    except ConfigError as error:
+        errors.append(error)
+    if not folders:
+        errors.append(RunError("evaluate needs the folder of a run; `latest` is the newest"))
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ConfigError([line for error in errors for line in str(error).splitlines()])
+    return found, wishes, words
+
+
+def _run_or_sweep(folder: Path) -> Run | Sweep:
+    sweep = (folder / "sweep.json").is_file() and not (folder / "run.json").exists()
+    return Sweep.open(folder) if sweep else Run.open(folder)
+
+
+def _wishes(words: Sequence[str], arguments: Namespace) -> Wishes:
+    """What the words ask for.
+
+    Raises:
+        ConfigError: With every mistake in them.
+    """
+    mine: Path | None = arguments.config_dir
+    if mine is not None and not mine.is_dir():
+        raise ConfigError([f"--config-dir: there is no folder {mine}"])
+    from ibdrop.data.corruptions import CORRUPTIONS
+
+    return read(words, tuple(CORRUPTIONS), tuple(datasets(mine)))
 
 
 def rank(arguments: Namespace) -> int:
@@ -131,16 +207,6 @@ def _tell(run: Run, files: Sequence[Path]) -> None:
 
 def _shown(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace(".", "/", 1): value for name, value in flatten(figures).items()}
-
-
-def _check_changes(changes: Iterable[str]) -> None:
-    problems = [
-        f"{change}: evaluate changes only {', '.join(f'{group}*' for group in CHANGEABLE)}"
-        for change in changes
-        if not change.startswith(CHANGEABLE)
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _place(run: Run, output: Path | None, changes: Iterable[str] = ()) -> Path:

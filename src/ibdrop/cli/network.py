@@ -19,7 +19,7 @@ from ibdrop.runs.evaluate import infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.reload import trained as reloaded
 
-__all__ = ["draw_chosen", "infer_again", "with_artifact", "with_config"]
+__all__ = ["draw_chosen", "infer_again", "reload", "with_artifact", "with_config", "writing"]
 
 Figures = dict[str, object]
 
@@ -41,13 +41,22 @@ def with_config(run: Run, config: Mapping[str, Any]) -> Run:
     return changed
 
 
-def infer_again(run: Run, names: Sequence[str] | None, folder: Path) -> tuple[Figures, list[Path]]:
-    """One deterministic pass over the test set with the artifacts that are named."""
+def infer_again(
+    run: Run, names: Sequence[str] | None, folder: Path, trained: Trained | None = None
+) -> tuple[Figures, list[Path]]:
+    """One deterministic pass over the test set with the artifacts that are named.
+
+    Arguments:
+        run: The run.
+        names: The artifacts; `None` for all.
+        folder: Where to write.
+        trained: Its network, if that has been reloaded already, perhaps with other data.
+    """
     options = build.options(run.config)
     artifacts = build.artifacts(run.config, names)
-    trained = _trained(run)
+    trained = trained or reload(run)
     count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
-    with _writing(folder), bar(shown=options.progress) as progress:
+    with writing(folder), bar(shown=options.progress) as progress:
         task = progress.add_task("test", total=count, figures="")
         return infer(
             trained,
@@ -62,7 +71,7 @@ def infer_again(run: Run, names: Sequence[str] | None, folder: Path) -> tuple[Fi
 def draw_chosen(run: Run, index: Sequence[int], folder: Path) -> list[Path]:
     """Heat maps, and their quality, of the images with these numbers and of no others."""
     artifact = build.artifacts(run.config, ["heatmap"])["heatmap"]
-    trained = _trained(run)
+    trained = reload(run)
     last = len(trained.data.test) - 1
     if max(index) > last:
         problem = (
@@ -76,12 +85,12 @@ def draw_chosen(run: Run, index: Sequence[int], folder: Path) -> list[Path]:
             batch = trained.data.test.batch(part)
             inputs = trained.data.inputs(batch.images)
             artifact.update(batch, trained.model(inputs, sample=False))
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         return artifact.write(folder)
 
 
-def _trained(run: Run) -> Trained:
+def reload(run: Run) -> Trained:
     """The network of the run, as it was tested.
 
     Raises:
@@ -105,7 +114,8 @@ def _trained(run: Run) -> Trained:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Says in a sentence why a folder cannot be written into."""
     try:
         yield
     except OSError as error:

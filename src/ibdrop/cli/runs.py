@@ -36,7 +36,7 @@ def main(command: str, argv: Sequence[str]) -> int:
         IbdropError: What the user can mend.
     """
     try:
-        arguments = parser(command).parse_args(list(argv))
+        arguments = parser(command).parse_intermixed_args(list(argv))
     except SystemExit as done:
         return int(done.code or 0)
     from ibdrop.cli import actions
@@ -63,28 +63,33 @@ def _evaluate_parser(command: str) -> argparse.ArgumentParser:
     made = _new(
         command,
         "Tests a run again, noise off, with the same function as at the end of training:\n"
-        "on the same device the figures are identical.",
-        "examples:\n"
-        "  ibdrop evaluate latest\n"
-        "  ibdrop evaluate RUN trainer.device=cpu\n"
-        "  ibdrop evaluate RUN dataset.root=/data/mnist\n"
-        "  ibdrop evaluate RUN --artifacts            redraw every picture, then the report\n\n"
-        "next: `ibdrop rank RUN` shows the images the network is least sure of.",
+        "on the same device the figures are identical. With more words it asks how sure the\n"
+        "network is: Monte Carlo beside deterministic, other data, corrupted images, images of\n"
+        "other kinds; with several runs, as a deep ensemble.",
+        EVALUATE_WORDS,
     )
-    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    made.usage = "ibdrop evaluate [options] RUN [RUN ...] [KEY=VALUE ...]"
     made.add_argument(
-        "overrides",
-        metavar="KEY=VALUE",
-        nargs="*",
-        default=[],
-        help="change dataset.*, trainer.*, artifacts.*",
+        "words",
+        metavar="RUN",
+        nargs="+",
+        help=f"{RUN_HELP}; several, or a SWEEP, make an ensemble; then KEY=VALUE words",
     )
     made.add_argument(
         "--artifacts",
         action="store_true",
-        help="write all artifacts again; those of other data go to RUN/other_data",
+        help="write all artifacts of a run again; those of other data go to RUN/other_data",
     )
-    _add_output(made)
+    made.add_argument(
+        "--config-dir", type=Path, metavar="DIR", help="your own folder of options, for data sets"
+    )
+    made.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to write (default: RUN/evaluations/WORDS, or ensemble_N_members beside "
+        "the runs)",
+    )
     return made
 
 
@@ -221,6 +226,30 @@ def _indices(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of image numbers such as 3,17")
     return values
 
+
+EVALUATE_WORDS = """\
+words:
+  noise=on|off          on: 50 passes with the noise on beside the deterministic figures
+  passes=T              the same with T passes
+  mask_sharing=batch    one mask of each pass for all images; row: one for each image
+  design=balanced       how masks go together; antithetic, independent
+  corruption=NAME,NAME  the test images made worse; all: in every way there is
+  severity=1..5         how strong; 3, or 1,3,5
+  ood=NAME,NAME         tell outliers from test images: uniform, gaussian, permuted, or
+                        any data set; ood.root=DIR is where its files lie
+  dataset=NAME          test on another data set with the same classes
+  dataset.*, trainer.*, artifacts.*   change the run's config
+
+examples:
+  ibdrop evaluate latest
+  ibdrop evaluate RUN dataset.root=/data/mnist
+  ibdrop evaluate RUN --artifacts             redraw every picture, then the report
+  ibdrop evaluate RUN passes=50
+  ibdrop evaluate RUN corruption=all severity=1,3,5 noise=on
+  ibdrop evaluate RUN ood=uniform,digits
+  ibdrop evaluate RUN RUN RUN                 a deep ensemble; a SWEEP is its finished runs
+
+next: `ibdrop rank RUN` shows the images the network is least sure of."""
 
 PARSERS: dict[str, Callable[[str], argparse.ArgumentParser]] = {
     "evaluate": _evaluate_parser,
