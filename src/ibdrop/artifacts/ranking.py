@@ -5,38 +5,49 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_auroc
 
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.artifacts.calibration import brier_score, expected_calibration_error
 from ibdrop.artifacts.plotting import save
+from ibdrop.artifacts.ranking_curves import draw_convergence, draw_histogram
+from ibdrop.artifacts.ranking_numbers import (
+    agreement,
+    convergence_rows,
+    image_rows,
+    order_scores,
+    stability_figures,
+    stability_rows,
+)
+from ibdrop.artifacts.ranking_panels import SCORES, UNCERTAIN, draw_side_by_side, draw_uncertain
 from ibdrop.artifacts.ranking_pictures import (
-    UNCERTAIN,
     draw_class,
     draw_classes,
-    draw_histogram,
+    draw_mistakes,
     draw_overall,
-    draw_uncertain,
 )
+from ibdrop.artifacts.ranking_sheet import Ranking
 from ibdrop.data.base import Batch
 from ibdrop.files import write_bytes, write_csv
+from ibdrop.merit import figures
 from ibdrop.models.base import Prediction
-from ibdrop.sampling.plain import Predictive, Sampler, combine, entropy, monte_carlo
+from ibdrop.sampling.engine import MonteCarlo, NoNoiseError
+from ibdrop.sampling.predictive import Predictive, pool
+from ibdrop.seeds import key
 
-__all__ = ["EntropyRanking", "auroc_of_error", "slug"]
+__all__ = ["EntropyRanking", "file_names"]
 
-BLOCK = 256
-"""Images sampled together; the draws depend on it, and so not on the batches of evaluation."""
+MaskSharing = Literal["batch", "row"]
+Design = Literal["balanced", "antithetic", "independent"]
 
+MOST_IMAGES = 500
 MOST_GALLERIES = 20
-LEAST_UNCERTAIN = 20
-STABILITY_TOP = 30
+LONGEST_NAME = 60
+NO_LAYER = "the network has no noise layer: deterministic only"
+NO_DRAWS = "the network draws no noise: one pass, equal to the deterministic one"
 
 
 class EntropyRanking(Artifact):
@@ -45,224 +56,207 @@ class EntropyRanking(Artifact):
     .. math:: \bar p = \frac{1}{T} \sum_t \mathrm{softmax}(\mathrm{logits}_t), \quad
         H = -\sum_k \bar p_k \log \bar p_k
 
-    over :math:`T` passes with the noise on (`ibdrop.sampling.monte_carlo`; for the variance see
-    `ibdrop.sampling.Predictive`). The row of the deterministic network always stands beside, for
-    sampling need not be better. Without noise there is one pass and no mutual information.
+    over :math:`T` passes with the noise on (`ibdrop.sampling.engine.MonteCarlo`; the other
+    quantities are those of `ibdrop.sampling.predictive.Predictive`). The row of the deterministic
+    network always stands beside, for sampling need not be better. The images are sampled in the
+    order of their numbers, so the results depend neither on the batches nor on the order of the
+    evaluation.
 
     Arguments:
         passes: The number of passes :math:`T`.
-        images: The number of images shown at each end, overall and of each class.
-        galleries: Whether to draw a picture of each class.
-        sampler: What draws the samples; `None` takes the plain batched sampler.
+        images: The number of images shown at each end, overall and of each class; at most 500.
+        galleries: Whether to draw a picture of each class, for up to 20 classes.
+        mask_sharing: Whether all images see the same masks, `batch`, or each its own, `row`.
+        design: How the masks of a group of passes are drawn.
+        groups: Independent groups of passes, from which come the standard errors.
+        needs_noise: Whether a network without a noise layer is an error; otherwise its
+            deterministic ranking is written.
+
+    Attributes:
+        block: Images fetched together; the sampling itself cuts to its memory budget.
     """
+
+    block = 1000
 
     def __init__(
         self,
         passes: int = 50,
         images: int = 30,
         galleries: bool = True,
-        sampler: Sampler | None = None,
+        mask_sharing: MaskSharing = "batch",
+        design: Design = "balanced",
+        groups: int = 10,
+        needs_noise: bool = False,
     ) -> None:
-        if passes < 1:
-            raise ValueError(f"passes is {passes}; at least 1 is needed")
-        if images < 1:
-            raise ValueError(f"images is {images}; at least 1 is needed")
+        for name, value in (("passes", passes), ("images", images), ("groups", groups)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; at least 1 is needed")
+        if images > MOST_IMAGES:
+            raise ValueError(f"images is {images}; at most {MOST_IMAGES} fit into a picture")
+        _check_choice("mask_sharing", mask_sharing, MaskSharing)
+        _check_choice("design", design, Design)
         self.passes = passes
         self.images = images
         self.galleries = galleries
-        self.sampler: Sampler = sampler or monte_carlo
+        self.mask_sharing: MaskSharing = mask_sharing
+        self.design: Design = design
+        self.groups = groups
+        self.needs_noise = needs_noise
 
     def begin(self, trained: Trained) -> None:
         self.trained = trained
-        self.waiting: list[tuple[Tensor, ...]] = []
-        self.blocks: list[dict[str, Tensor]] = []
-        self.distinct = 0
+        self.seen: list[tuple[Tensor, Tensor]] = []
+        if self.needs_noise:
+            self._sample(torch.zeros(1, dtype=torch.int64))
 
     def update(self, batch: Batch, prediction: Prediction) -> None:
-        arrived = batch.index, batch.images, batch.labels, prediction.logits.double().softmax(1)
-        self.waiting.append(arrived)
-        while sum(len(part[0]) for part in self.waiting) >= BLOCK:
-            self._sample(BLOCK)
+        self.seen.append((batch.index.cpu(), batch.labels.cpu()))
 
-    def _sample(self, count: int) -> None:
-        """Samples the first `count` waiting images, in two independent halves."""
-        parts = [torch.cat(part) for part in zip(*self.waiting, strict=True)]
-        index, images, labels, p = (part[:count] for part in parts)
-        self.waiting = [tuple(part[count:] for part in parts)] if len(parts[0]) > count else []
-        inputs = self.trained.data.inputs(images)
-        halves = [
-            self.sampler(self.trained.model, inputs, passes, *self._key(index, half))
-            for half, passes in enumerate(self._split())
-        ]
-        found = halves[0] if len(halves) == 1 else combine(*halves)
-        self.distinct = found.passes if found.passes == self.passes else 1
-        self.blocks.append(_block(index, labels, p, found, [half.entropy for half in halves]))
-
-    def _key(self, index: Tensor, half: int) -> tuple[int | str, ...]:
-        return self.trained.seed, "ranking", int(index[0]), half
-
-    def _split(self) -> list[int]:
-        if self.passes == 1:
-            return [1]
-        return [self.passes // 2, self.passes - self.passes // 2]
-
+    @torch.no_grad()
     def write(self, folder: Path) -> list[Path]:
-        if self.waiting:
-            self._sample(sum(len(part[0]) for part in self.waiting))
-        if not self.blocks:
+        if not self.seen:
             return []
-        data = {name: torch.cat([b[name] for b in self.blocks]) for name in self.blocks[0]}
-        order = data["entropy"].argsort(descending=True, stable=True)
-        data = {name: values[order] for name, values in data.items()}
-        classes = self.trained.data.spec.classes
-        table = write_csv(folder / "ranking.csv", _rows(data, classes))
-        summary = write_csv(folder / "ranking_summary.csv", self._summary(data))
-        archive = write_bytes(folder / "ranking_images.npz", self._shown(data))
-        return [*self._draw(folder, table, archive, data), table, summary, archive]
+        index, labels = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        order = index.argsort(stable=True)
+        index, labels = index[order], labels[order]
+        found, note = self._sample(index)
+        files = self._numbers(folder, found, index, labels, note)
+        return [*self._draw(folder), *files]
 
-    def _draw(
-        self, folder: Path, table: Path, archive: Path, data: dict[str, Tensor]
+    def _sample(self, index: Tensor) -> tuple[Predictive, str]:
+        """What the passes say of the images with these numbers, and what is to be said of it.
+
+        Raises:
+            NoNoiseError: The network has no noise layer, and needs one.
+        """
+        try:
+            sampler = MonteCarlo(
+                self.trained.model,
+                seed=key(self.trained.seed, "ranking"),
+                passes=self.passes,
+                mask_sharing=self.mask_sharing,
+                design=self.design,
+                groups=min(self.groups, self.passes),
+            )
+            found = pool(
+                [sampler(self._inputs(part), part).cpu() for part in index.split(self.block)]
+            )
+        except NoNoiseError:
+            if self.needs_noise:
+                raise
+            return self._deterministic(index), NO_LAYER
+        notes = list(dict.fromkeys(sampler.notes))
+        if found.passes < self.passes:
+            notes = [NO_DRAWS, *notes]
+        return found, "; ".join(notes)
+
+    def _deterministic(self, index: Tensor) -> Predictive:
+        parts = index.split(self.block)
+        logits = [self.trained.model(self._inputs(part), sample=False).logits for part in parts]
+        return Predictive.of_logits(torch.cat(logits)[None]).cpu()
+
+    def _inputs(self, index: Tensor) -> Tensor:
+        data = self.trained.data
+        found: Tensor = data.inputs(data.test.batch(index).images)
+        return found
+
+    def _numbers(
+        self, folder: Path, found: Predictive, index: Tensor, labels: Tensor, note: str
     ) -> list[Path]:
+        """Writes all that the pictures are drawn from."""
+        classes, scores = self.trained.data.spec.classes, order_scores(found)
+        summary = self._summary(found, labels, note)
+        stability = stability_rows(found, labels, classes, self.images)
         files = [
-            save(draw_overall(table, archive, self.images), folder / "ranking_overall.png"),
-            save(draw_uncertain(table, archive), folder / "ranking_uncertain.png"),
-            save(draw_histogram(table), folder / "ranking_entropy.png"),
+            write_csv(folder / "ranking.csv", image_rows(found, index, labels, classes)),
+            write_csv(folder / "ranking_summary.csv", summary),
+            write_csv(folder / "ranking_stability.csv", stability),
+            write_csv(folder / "ranking_agreement.csv", agreement(scores, self.images)),
         ]
-        classes = self.trained.data.spec.classes
-        present = [classes[k] for k in data["labels"].unique().tolist()]
-        if len(classes) > MOST_GALLERIES:
-            return files
-        files.append(save(draw_classes(table, archive), folder / "ranking_classes.png"))
-        if self.galleries:
-            place = folder / "ranking"
-            place.mkdir(exist_ok=True)
-            for name in present:
-                figure = draw_class(table, archive, name, self.images)
-                files.append(save(figure, place / f"class_{slug(name)}.png"))
-        return files
+        if len(found.sizes) > 1:
+            table = convergence_rows(found, labels)
+            files.append(write_csv(folder / "ranking_convergence.csv", table))
+        places = self._shown(found, scores, labels)
+        archive = self._archive(found.deterministic, index, places)
+        return [*files, write_bytes(folder / "ranking_images.npz", archive)]
 
-    def _shown(self, data: dict[str, Tensor]) -> bytes:
-        """The images of both ends, overall and of each class, as an NPZ archive."""
-        places = [torch.arange(len(data["labels"]))]
-        if len(self.trained.data.spec.classes) <= MOST_GALLERIES:
-            places += [(data["labels"] == k).nonzero()[:, 0] for k in data["labels"].unique()]
+    def _summary(self, found: Predictive, labels: Tensor, note: str) -> list[dict[str, Any]]:
+        plain, sampled = figures(found, labels)
+        if note == NO_LAYER:
+            return [{**plain, "note": note}]
+        sampled |= stability_figures(found, labels, self.trained.data.spec.classes)
+        sampled |= {"mask_sharing": self.mask_sharing, "design": self.design}
+        sampled |= {"groups": len(found.sizes), "note": note}
+        return [plain, sampled]
+
+    def _shown(self, found: Predictive, scores: dict[str, Tensor], labels: Tensor) -> Tensor:
+        """The places of all images that occur in some picture."""
         most = max(self.images, UNCERTAIN)
-        ends = [torch.cat([place[:most], place[-most:]]) for place in places]
-        index = data["index"][torch.cat(ends).unique()].sort().values
-        images = [self.trained.data.test.batch(part).images.cpu() for part in index.split(BLOCK)]
+        h = scores["entropy"].argsort(descending=True, stable=True)
+        groups = [h, h[found.mean.argmax(1)[h] != labels[h]]]
+        if self._few_classes():
+            groups += [h[labels[h] == k] for k in labels.unique()]
+        ends = [torch.cat([group[:most], group[-most:]]) for group in groups]
+        tops = [scores[name].argsort(descending=True, stable=True)[:most] for name in SCORES]
+        places: Tensor = torch.cat([*ends, *tops]).unique()
+        return places
+
+    def _archive(self, plain: Tensor, index: Tensor, places: Tensor) -> bytes:
+        """The images at these places with their deterministic distributions, as an NPZ archive."""
+        parts = index[places].split(self.block)
+        images = torch.cat([self.trained.data.test.batch(part).images.cpu() for part in parts])
         content = io.BytesIO()
-        np.savez_compressed(content, index=index.numpy(), images=torch.cat(images).numpy())
+        np.savez_compressed(
+            content,
+            index=index[places].numpy(),
+            images=images.numpy(),
+            deterministic=plain[places].numpy(),
+        )
         return content.getvalue()
 
-    def _summary(self, data: dict[str, Tensor]) -> list[dict[str, Any]]:
-        labels = data["labels"]
-        noise_off = _figures(data["deterministic"], labels)
-        noise_on = _figures(data["mean"], labels)
-        noise_on["mean_expected_entropy"] = data["expected_entropy"].mean().item()
-        noise_on["mean_mutual_information"] = data["mutual_information"].mean().item()
-        for name in ("mutual_information", "variance"):
-            noise_on[f"auroc_of_error_by_{name}"] = auroc_of_error(
-                data[name], data["mean"].argmax(1) != labels
-            )
-        noise_on["stability_top_30"] = _stability(data)
-        first = {"prediction": "deterministic", "passes": 1}
-        second = {"prediction": "monte carlo", "passes": self.distinct}
-        note = ""
-        if self.distinct == 1 and self.passes > 1:
-            note = "the network draws no noise: one pass, equal to the deterministic one"
-        return [{**first, **noise_off, "note": ""}, {**second, **noise_on, "note": note}]
+    def _draw(self, folder: Path) -> list[Path]:
+        ranking, count = Ranking.read(folder), self.images
+        pictures = {"ranking_overall": draw_overall(ranking, count)}
+        if any(row["correct"] != "True" for row in ranking.rows):
+            pictures["ranking_mistakes"] = draw_mistakes(ranking, count)
+        pictures["ranking_uncertain"] = draw_uncertain(ranking)
+        pictures["ranking_entropy"] = draw_histogram(ranking)
+        if ranking.sampled:
+            pictures["ranking_side_by_side"] = draw_side_by_side(ranking, count)
+            table = folder / "ranking_convergence.csv"
+            pictures["ranking_convergence"] = draw_convergence(table)
+        if self._few_classes():
+            pictures["ranking_classes"] = draw_classes(ranking)
+        files = [save(figure, folder / f"{name}.png") for name, figure in pictures.items()]
+        if not self.galleries or not self._few_classes():
+            return files
+        place = folder / "ranking"
+        place.mkdir(exist_ok=True)
+        for name, file in zip(ranking.present, file_names(ranking.present), strict=True):
+            files.append(save(draw_class(ranking, name, count), place / f"class_{file}.png"))
+        return files
+
+    def _few_classes(self) -> bool:
+        return len(self.trained.data.spec.classes) <= MOST_GALLERIES
 
 
-def _block(
-    index: Tensor, labels: Tensor, p: Tensor, found: Predictive, halves: Sequence[Tensor]
-) -> dict[str, Tensor]:
-    values = {
-        "index": index,
-        "labels": labels,
-        "deterministic": p,
-        "mean": found.mean,
-        "entropy": found.entropy,
-        "expected_entropy": found.expected_entropy,
-        "mutual_information": found.mutual_information,
-        "variance": found.variance,
-        "first_half": halves[0],
-        "second_half": halves[-1],
-    }
-    return {name: value.cpu() for name, value in values.items()}
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        known = ", ".join(get_args(choices))
+        raise ValueError(f"{name} is {value!r}; it must be one of {known}")
 
 
-def _rows(data: dict[str, Tensor], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per image, in the order of the data."""
-    predicted, plain = data["mean"].argmax(1).tolist(), data["deterministic"].argmax(1).tolist()
-    measures = ("entropy", "expected_entropy", "mutual_information", "variance")
-    columns = {name: data[name].tolist() for name in measures}
-    columns["deterministic_entropy"] = entropy(data["deterministic"]).tolist()
-    rows = []
-    for i, (index, label) in enumerate(
-        zip(data["index"].tolist(), data["labels"].tolist(), strict=True)
-    ):
-        named = {
-            "index": index,
-            "label": classes[label],
-            "predicted": classes[predicted[i]],
-            "predicted_deterministic": classes[plain[i]],
-            "correct": predicted[i] == label,
-        }
-        numbers = {name: f"{values[i]:.9g}" for name, values in columns.items()}
-        p = data["mean"][i].tolist()
-        shares = {f"p_{name}": f"{p[k]:.9g}" for k, name in enumerate(classes)}
-        rows.append({**named, **numbers, **shares})
-    return rows
-
-
-def _figures(p: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Accuracy, NLL, Brier, calibration, entropy, and how entropy finds the mistakes."""
-    unsure, wrong = entropy(p), p.argmax(1) != labels
-    count = max(min(LEAST_UNCERTAIN, len(p)), round(0.01 * len(p)))
-    most = unsure.argsort(descending=True, stable=True)[:count]
-    return {
-        "images": len(p),
-        "accuracy": 1 - wrong.double().mean().item(),
-        "error": wrong.double().mean().item(),
-        "nll": F.nll_loss(p.clamp_min(1e-300).log(), labels).item(),
-        "brier": brier_score(p, labels).item(),
-        "ece": expected_calibration_error(p, labels).item(),
-        "mean_entropy": unsure.mean().item(),
-        "auroc_of_error_by_entropy": auroc_of_error(unsure, wrong),
-        "most_uncertain": count,
-        "error_of_most_uncertain": wrong[most].double().mean().item(),
-    }
-
-
-def auroc_of_error(score: Tensor, wrong: Tensor) -> float:
-    """The chance that a mistake scores higher than a success; NaN unless there are both.
-
-    Arguments:
-        score: Any uncertainty, with shape :math:`(N)`.
-        wrong: Whether the prediction is wrong, with shape :math:`(N)`.
-    """
-    if not wrong.any() or wrong.all():
-        return float("nan")
-    # By ranks: torchmetrics would squash scores above 1 by a sigmoid, and make ties of them.
-    _, ranks = score.unique(return_inverse=True)
-    return float(binary_auroc(ranks / max(1, int(ranks.max())), wrong.long()))
-
-
-def _stability(data: dict[str, Tensor]) -> float:
-    """The share of the 30 most uncertain images that two runs of half the passes agree on."""
-    count = min(STABILITY_TOP, len(data["index"]))
-    tops = [
-        data[half].argsort(descending=True, stable=True)[:count]
-        for half in ("first_half", "second_half")
-    ]
-    return torch.isin(*tops).double().mean().item()
-
-
-def slug(name: str) -> str:
-    """A class name as part of a file name.
+def file_names(names: Sequence[str]) -> list[str]:
+    """Class names as parts of file names, no two alike.
 
     Example:
-        >>> slug("T-shirt/top")
-        'T-shirt_top'
+        >>> file_names(["T-shirt/top", "T-shirt_top"])
+        ['T-shirt_top', 'T-shirt_top_1']
     """
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    found: dict[str, None] = {}
+    for place, name in enumerate(names):
+        safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+        safe = safe[:LONGEST_NAME]
+        known = {other.lower() for other in found}
+        found[f"{safe}_{place}" if safe.lower() in known else safe] = None
+    return list(found)
