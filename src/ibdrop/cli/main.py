@@ -35,7 +35,9 @@ COMMANDS = {
     "train": Command(
         "compose, check, train, evaluate, write artifacts", "train beta=1e-3", "train"
     ),
-    "evaluate": Command("test metrics again, from the folder of a run", "evaluate RUN", "runs"),
+    "evaluate": Command(
+        "test again; noise, corruptions, outliers, ensembles", "evaluate RUN noise=on", "runs"
+    ),
     "rank": Command("test images from the surest to the least sure", "rank RUN", "runs"),
     "heatmap": Command("where the network looks: KL maps", "heatmap RUN --images 8", "runs"),
     "report": Command("one HTML page of a run or a sweep", "report RUN", "runs"),
