@@ -11,6 +11,7 @@ import pytest
 
 from ibdrop.cli.runs import main
 from ibdrop.errors import ConfigError, RunError
+from ibdrop.files import read_csv
 
 TINY = ["dataset=digits", "model.width=0.125", "trainer=smoke", "epochs=1", "artifacts=none"]
 
@@ -58,7 +59,38 @@ def test_rank_adds_to_a_run_without_artifacts(
         assert [row["passes"] for row in csv.DictReader(file)] == ["1", "3"]
     recorded = json.loads((run / "run.json").read_text())["artifacts"]
     assert "artifacts/ranking.csv" in recorded
-    assert capsys.readouterr().out.endswith(f"report {run}/report.html\n")
+    said = capsys.readouterr().out
+    assert said.endswith(f"report {run}/report.html\n")
+    lines = said.splitlines()
+    assert lines[0].startswith("prediction       error [%]  NLL [nats]")
+    assert "error of the 20 least sure [%]" in lines[0]
+    assert lines[1].startswith("deterministic ")
+    assert lines[2].startswith("monte carlo (T = 3) ")
+    assert " ± " in lines[2]
+
+
+def test_rank_draws_as_it_is_told(run: Path, tmp_path: Path) -> None:
+    words = ["--passes", "4", "--mask-sharing", "row", "--design", "independent"]
+    assert main("rank", [str(run), *words, "--output", str(tmp_path / "b")]) == 0
+    row = read_csv(tmp_path / "b" / "ranking_summary.csv")[1]
+    assert (row["mask_sharing"], row["design"], row["groups"]) == ("row", "independent", "4")
+    assert not (run / "artifacts" / "ranking.csv").exists()
+
+
+def test_rank_needs_a_noise_layer(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ibdrop.sampling.engine import MonteCarlo, NoNoiseError
+
+    def refuse(*_: object) -> None:
+        raise NoNoiseError("the network has no noise layer, so there is nothing to sample")
+
+    monkeypatch.setattr(MonteCarlo, "__call__", refuse)
+    with pytest.raises(RunError) as caught:
+        main("rank", [str(run)])
+    assert str(caught.value) == (
+        f"{run}: the network has no noise layer, so there is nothing to sample"
+    )
+    assert caught.value.status == 2
+    assert not (run / "artifacts").exists()
 
 
 def test_heatmaps_of_chosen_images(run: Path) -> None:

@@ -10,10 +10,17 @@ from typing import Any
 
 from rich.text import Text
 
-from ibdrop.cli.tables import console, show_comparison, show_figures, show_runs, show_study
+from ibdrop.cli.tables import (
+    console,
+    show_comparison,
+    show_figures,
+    show_ranking,
+    show_runs,
+    show_study,
+)
 from ibdrop.cli.words import WORDS, Wishes, datasets, read
 from ibdrop.errors import ConfigError, IbdropError, RunError
-from ibdrop.files import write_csv
+from ibdrop.files import read_csv, write_csv
 from ibdrop.runs.compare import compare as set_side_by_side
 from ibdrop.runs.compare import flatten, list_runs
 from ibdrop.runs.folder import Run, find_runs
@@ -117,12 +124,17 @@ def _wishes(words: Sequence[str], arguments: Namespace) -> Wishes:
 def rank(arguments: Namespace) -> int:
     """`ibdrop rank`: the entropy ranking alone."""
     from ibdrop.cli.network import infer_again, with_artifact
+    from ibdrop.sampling.engine import NoNoiseError
 
     run = Run.open(_folder(arguments.run))
-    chosen = {"passes": arguments.passes, "images": arguments.images}
-    _, files = infer_again(
-        with_artifact(run, "ranking", chosen), ["ranking"], _place(run, arguments.output)
-    )
+    names = ("passes", "images", "mask_sharing", "design")
+    chosen = {name: getattr(arguments, name) for name in names} | {"needs_noise": True}
+    folder = _place(run, arguments.output)
+    try:
+        _, files = infer_again(with_artifact(run, "ranking", chosen), ["ranking"], folder)
+    except NoNoiseError as error:
+        raise RunError(f"{run.folder}: {error}") from error
+    show_ranking(read_csv(folder / "ranking_summary.csv"))
     _tell(run, files)
     return 0
 

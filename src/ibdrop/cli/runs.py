@@ -97,10 +97,12 @@ def _rank_parser(command: str) -> argparse.ArgumentParser:
     made = _new(
         command,
         "Orders the test images by the entropy of the prediction, averaged over passes with\n"
-        "the noise on (Monte Carlo dropout; batch norm stays as it is).",
+        "the noise on (Monte Carlo dropout; batch norm stays as it is). The network with the\n"
+        "noise off always stands beside: sampling need not be better.",
         "examples:\n"
         "  ibdrop rank latest\n"
-        "  ibdrop rank RUN --passes 200 --images 10 --output rankings\n\n"
+        "  ibdrop rank RUN --passes 200 --images 10 --output rankings\n"
+        "  ibdrop rank RUN --mask-sharing row         sharper means, less sharp rankings\n\n"
         "next: `ibdrop heatmap RUN --index 3,17` shows what the network saw in those images.",
     )
     made.add_argument("run", metavar="RUN", help=RUN_HELP)
@@ -109,6 +111,16 @@ def _rank_parser(command: str) -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--images", type=_positive, metavar="N", help=_as_run("images at each end, 30 per class")
+    )
+    made.add_argument(
+        "--mask-sharing",
+        choices=("batch", "row"),
+        help=_as_run("batch, one mask of each pass for all images; row, one for each image"),
+    )
+    made.add_argument(
+        "--design",
+        choices=("balanced", "antithetic", "independent"),
+        help=_as_run("how the masks of a group of passes go together, balanced"),
     )
     _add_output(made)
     return made

@@ -25,6 +25,7 @@ __all__ = [
     "show_members",
     "show_outliers",
     "show_predictions",
+    "show_ranking",
     "show_runs",
     "show_study",
 ]
@@ -40,6 +41,14 @@ MEMBER_FIGURES = (
     "mean_mutual_information",
     "auroc_of_error_by_entropy",
 )
+RANKING_FIGURES = {
+    "error": ("error [%]", 100, 2),
+    "nll": ("NLL [nats]", 1, 4),
+    "ece": ("ECE [%]", 100, 2),
+    "mean_entropy": ("mean H [nats]", 1, 4),
+    "auroc_of_error_by_entropy": ("AUROC of error", 1, 4),
+    "error_of_most_uncertain": ("error of the {:.0f} least sure [%]", 100, 1),
+}
 OUTLIER_FIGURES = ("auroc", "aupr_out", "aupr_in", "fpr95")
 STATES = {
     "finished": "green",
@@ -138,6 +147,44 @@ def show_predictions(rows: Sequence[Mapping[str, Any]]) -> None:
         if name not in ("prediction", "passes") and not name.endswith("_se"):
             table.add_row(Text(name), *(_with_error(row, name, "_se") for row in rows))
     console().print(table)
+
+
+def show_ranking(summary: Sequence[Mapping[str, str]]) -> None:
+    """Prints what a ranking found: a line for each prediction, then how stable the order is."""
+    rows = [_numbers(row) for row in summary]
+    table = _table("prediction")
+    for name, _, _ in RANKING_FIGURES.values():
+        head = name.format(rows[0]["most_uncertain"])
+        table.add_column(Text(head), justify="right", no_wrap=True)
+    for words, row in zip(summary, rows, strict=True):
+        sampled = words["prediction"] != "deterministic"
+        passes = f" (T = {row['passes']:.0f})" if sampled else ""
+        cells = [_scaled(row, name, *how) for name, (_, *how) in RANKING_FIGURES.items()]
+        table.add_row(Text(words["prediction"] + passes), *cells)
+    out = console()
+    out.print(table)
+    for sentence in _of_ranking(summary[-1], rows[-1]):
+        out.print(Text(sentence), soft_wrap=True)
+
+
+def _of_ranking(words: Mapping[str, str], row: Mapping[str, float]) -> list[str]:
+    """How much the entropy finds, how far two half-runs agree, and where the sampler fell back."""
+    found = []
+    times, stable = row.get("times_overall_error"), row.get("stability_top_30")
+    if times is not None and not math.isnan(times):
+        count = f"{row['most_uncertain']:.0f}"
+        found.append(f"the {count} least sure images are wrong {times:.1f} times as often as all")
+    if stable is not None:
+        found.append(f"two half-runs share {30 * stable:.0f} of the 30 least sure images")
+    return [*found, f"note   {words['note']}"] if words.get("note") else found
+
+
+def _scaled(row: Mapping[str, float], name: str, scale: float, digits: int) -> str:
+    value, error = row.get(name, math.nan), row.get(f"{name}_se", math.nan)
+    if math.isnan(value):
+        return MISSING
+    spread = "" if math.isnan(error) else f" ± {scale * error:.{digits}f}"
+    return f"{scale * value:.{digits}f}{spread}"
 
 
 def show_members(rows: Sequence[Mapping[str, Any]]) -> None:
