@@ -19,7 +19,15 @@ from ibdrop.runs.evaluate import infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.reload import trained as reloaded
 
-__all__ = ["draw_chosen", "infer_again", "reload", "with_artifact", "with_config", "writing"]
+__all__ = [
+    "draw_chosen",
+    "explained",
+    "infer_again",
+    "reload",
+    "with_artifact",
+    "with_config",
+    "writing",
+]
 
 Figures = dict[str, object]
 
@@ -91,18 +99,25 @@ def draw_chosen(run: Run, index: Sequence[int], folder: Path) -> list[Path]:
 
 
 def reload(run: Run) -> Trained:
-    """The network of the run, as it was tested.
+    """The network of the run, as it was tested."""
+    with explained(run):
+        return reloaded(run)
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """Says in a sentence why the network of a run cannot be made.
 
     Raises:
         RunError: A class of the user's cannot be found from here, or the checkpoint is that of
             another network.
     """
-    best = run.checkpoints / "best.ckpt"
     try:
-        return reloaded(run)
+        yield
     except RuntimeError as error:
         if "state_dict" not in str(error):
             raise
+        best = run.checkpoints / "best.ckpt"
         raise RunError(f"{best} does not fit the network that config.yaml describes") from error
     except ImportError as error:
         what = str(error).splitlines()[0].rstrip(":")

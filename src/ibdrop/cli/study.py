@@ -14,7 +14,7 @@ from typing import Any
 
 from ibdrop import build
 from ibdrop.artifacts.base import Trained
-from ibdrop.cli.network import writing
+from ibdrop.cli.network import explained, writing
 from ibdrop.cli.other_data import not_of_data, outliers, tested_on
 from ibdrop.cli.words import Wishes, slug
 from ibdrop.errors import ConfigError
@@ -103,7 +103,10 @@ def study(
 def _subject(runs: Sequence[Run], first: Trained, wishes: Wishes) -> tuple[Subject, list[str]]:
     """Whom to ask, and which members have no noise to draw."""
     trainer = build.overridden(runs[0].config, not_of_data(wishes.changes))["trainer"]
-    models = [first.model, *(member(run, first, trainer) for run in runs[1:])]
+    models = [first.model]
+    for run in runs[1:]:
+        with explained(run):
+            models.append(member(run, first, trainer))
     noisy = [draws_noise(model) for model in models]
     if wishes.passes and not any(noisy):
         raise ConfigError(

@@ -75,17 +75,12 @@ def member(run: Run, first: Trained, trainer: Mapping[str, Any]) -> nn.Module:
         trainer: How to compute.
 
     Raises:
-        RunError: The checkpoint is missing, damaged, or that of another network.
+        RunError: The checkpoint is missing or damaged.
     """
-    best = run.checkpoints / "best.ckpt"
     config = {**run.config, "trainer": dict(trainer)}
     network = build.model(config, first.data.spec).to(first.device)
-    try:
-        network.load_state_dict(load_checkpoint(best, first.device)["model"])
-    except RuntimeError as error:
-        if "state_dict" not in str(error):
-            raise
-        raise RunError(f"{best} does not fit the network that config.yaml describes") from error
+    best = load_checkpoint(run.checkpoints / "best.ckpt", first.device)
+    network.load_state_dict(best["model"])
     return network.eval()
 
 
