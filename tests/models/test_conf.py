@@ -32,7 +32,15 @@ def build(model: str, noise: str, **options: Any) -> torch.nn.Module:
 
 
 def test_these_files_are_found() -> None:
-    assert NOISES == ["binary", "constant_lognormal", "gaussian", "information", "none"]
+    assert NOISES == [
+        "binary",
+        "constant_lognormal",
+        "gaussian",
+        "information",
+        "none",
+        "sparse_variational",
+        "variational",
+    ]
     assert MODELS == ["allcnn", "lenet", "mlp"]
     assert INITS == [
         "default",
@@ -44,6 +52,7 @@ def test_these_files_are_found() -> None:
     ]
 
 
+WITH_KL = {"information", "sparse_variational", "variational"}
 SMALL: dict[str, dict[str, Any]] = {
     "allcnn": {"width": 0.05},
     "lenet": {"channels": [3, 4], "width": 6},
@@ -60,7 +69,7 @@ def test_every_noise_in_every_model(model: str, noise: str) -> None:
     (prediction.logits.square().sum() + total).backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
-    assert bool(prediction.kls) == (noise == "information")
+    assert bool(prediction.kls) == (noise in WITH_KL)
     for name, layer in prediction.layers.items():
         assert layer.kl is None or layer.kl.shape == layer.z.shape, name
 
