@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibdrop.files import write_csv
-from ibdrop.runs.pictures import MAPS, MISTAKES, SURE, find_pictures
+from ibdrop.runs.captions import MAPS, MISTAKES
+from ibdrop.runs.pictures import find_pictures
 from ibdrop.runs.summaries import summaries
 
 
@@ -22,7 +23,7 @@ def test_quality_shows_intervals_of_layers_only(tmp_path: Path) -> None:
     for row, (low, high) in zip(rows, bounds, strict=True):
         row |= {"rank_box_low": low, "rank_box_high": high}
     write_csv(tmp_path / "heatmap_quality.csv", rows)
-    table = summaries(tmp_path)[MAPS]
+    (table,) = summaries(tmp_path)[MAPS]
     assert table.columns == ("map", "rank, box")
     assert table.rows == [
         ["D0 20×20", "0.500 (0.400–0.600)"],
@@ -31,14 +32,12 @@ def test_quality_shows_intervals_of_layers_only(tmp_path: Path) -> None:
     ]
 
 
-def test_mistakes_and_predictions(tmp_path: Path) -> None:
+def test_mistakes(tmp_path: Path) -> None:
     mistake = {"true": "3", "predicted": "8", "count": 4, "share": 0.02}
     write_csv(tmp_path / "confusion_largest.csv", [mistake] * 12)
-    write_csv(tmp_path / "ranking_summary.csv", [{"prediction": "monte carlo", "error": 0.1}])
-    found = summaries(tmp_path)
-    assert len(found[MISTAKES].rows) == 8
-    assert found[MISTAKES].rows[0] == ["3", "8", "4", "2.00\N{NO-BREAK SPACE}%"]
-    assert found[SURE].rows == [["monte carlo", "10.00\N{NO-BREAK SPACE}%"]]
+    (table,) = summaries(tmp_path)[MISTAKES]
+    assert len(table.rows) == 8
+    assert table.rows[0] == ["3", "8", "4", "2.00\N{NO-BREAK SPACE}%"]
 
 
 def test_a_damaged_table_is_left_out(tmp_path: Path) -> None:
@@ -48,8 +47,9 @@ def test_a_damaged_table_is_left_out(tmp_path: Path) -> None:
 
 def test_pictures_come_in_the_order_of_a_reader(tmp_path: Path) -> None:
     words = (
-        "curves confusion kl_heatmap kl_overlay heatmap_quality calibration ranking_entropy "
-        "ranking_overall ranking_uncertain ranking_classes ranking/class_heat mine"
+        "curves confusion ranking_mistakes kl_heatmap kl_overlay heatmap_quality calibration "
+        "ranking_entropy ranking_overall ranking_uncertain ranking_side_by_side selective "
+        "ranking_convergence ranking_classes ranking/class_heat pruning food mine"
     )
     names = words.split()
     for name in sorted(names):
@@ -58,6 +58,30 @@ def test_pictures_come_in_the_order_of_a_reader(tmp_path: Path) -> None:
         path.touch()
     found = find_pictures(tmp_path)
     assert [picture.name.removesuffix(".png") for picture in found] == names
-    assert found[2].title == "KL heat maps"
-    assert found[-2].title == "Entropy ranking: class heat"
-    assert found[-1].title == "mine"
+    assert found[3].title == "KL heat maps"
+    assert found[-4].title == "Entropy ranking: class heat"
+    assert found[2].title == "The surest and the least sure mistakes"
+    assert [picture.title for picture in found[-2:]] == ["food", "mine"]
+
+
+def test_evaluations_follow_under_their_own_names(tmp_path: Path) -> None:
+    names = (
+        "artifacts/selective",
+        "evaluations/heat-a/selective",
+        "evaluations/heat-a/ood",
+        "ensemble_2_members/ensemble",
+    )
+    for name in (*names, "evaluations/.heat-b.x/ood"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_pictures(tmp_path)
+    assert [(picture.name, picture.title) for picture in found] == [
+        ("selective.png", "Accuracy of the images kept"),
+        ("evaluations/heat-a/selective.png", "Accuracy of the images kept: heat-a"),
+        ("evaluations/heat-a/ood.png", "Outliers: heat-a"),
+        (
+            "ensemble_2_members/ensemble.png",
+            "Error and NLL against the number of networks: ensemble_2_members",
+        ),
+    ]

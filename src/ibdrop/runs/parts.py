@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ibdrop.runs.page import Section, Table
-from ibdrop.runs.pictures import find_pictures
+from ibdrop.runs.pictures import find_pictures, places
 from ibdrop.runs.summaries import summaries
 
 __all__ = ["environment", "sections"]
@@ -25,11 +26,20 @@ def environment(fields: Mapping[str, Any]) -> Table:
 
 
 def sections(folder: Path) -> list[Section]:
-    """The pictures below a folder, under their headings."""
+    """The pictures and tables of a run or a sweep, under their headings."""
     found: dict[str, Section] = {}
     for picture in find_pictures(folder):
         section = found.setdefault(picture.section, Section(picture.section))
         section.pictures.append(picture)
-    for name, table in summaries(folder / "artifacts").items():
-        found.setdefault(name, Section(name)).tables.append(table)
+    for place in places(folder):
+        for name, tables in summaries(place).items():
+            section = found.setdefault(name, Section(name))
+            section.tables += [_of(table, place, folder) for table in tables]
     return list(found.values())
+
+
+def _of(table: Table, place: Path, folder: Path) -> Table:
+    """A table whose caption says which evaluation it belongs to."""
+    if place == folder / "artifacts":
+        return table
+    return replace(table, caption=f"{place.relative_to(folder)}: {table.caption}")
