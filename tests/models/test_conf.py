@@ -34,9 +34,11 @@ def build(model: str, noise: str, **options: Any) -> torch.nn.Module:
 def test_these_files_are_found() -> None:
     assert NOISES == [
         "binary",
+        "concrete",
         "constant_lognormal",
         "gaussian",
         "information",
+        "information_binary",
         "none",
         "sparse_variational",
         "variational",
@@ -52,7 +54,13 @@ def test_these_files_are_found() -> None:
     ]
 
 
-WITH_KL = {"information", "sparse_variational", "variational"}
+WITH_KL = {
+    "concrete",
+    "information",
+    "information_binary",
+    "sparse_variational",
+    "variational",
+}
 SMALL: dict[str, dict[str, Any]] = {
     "allcnn": {"width": 0.05},
     "lenet": {"channels": [3, 4], "width": 6},
