@@ -74,7 +74,7 @@ def test_adaptive_bins_against_a_loop(found: Predictive, labels: Tensor) -> None
     confidence = p.max(1).values[order].numpy()
     wanted = sum(
         len(part) / 300 * abs(right[part].mean() - confidence[part].mean())
-        for part in np.array_split(np.arange(300), 15)
+        for part in np.arange(300).reshape(15, 20)
     )
     assert adaptive_calibration_error(p, labels).item() == pytest.approx(wanted, rel=1e-12)
 

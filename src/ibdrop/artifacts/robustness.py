@@ -88,7 +88,7 @@ def draw(table: Path, means: Path) -> Figure:
     tops = {name: 1.05 * max(float(row[name]) for row in rows) for name in QUANTITIES}
     for place, (axes, (title, lines)) in enumerate(zip(panels, shown, strict=False)):
         _panel(axes, lines, tops, first=place % ACROSS == 0, last=_ends_row(place, len(shown)))
-        axes.set_title(title, fontsize=10, color=INK if place else BLUE)
+        axes.set_title(title, fontsize=10)
         axes.tick_params(labelbottom=place + ACROSS >= len(shown))
     for axes in panels[len(shown) :]:
         axes.set_visible(False)

@@ -82,7 +82,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "translate": Corruption(
         distortions.translate,
-        (0.06, 0.11, 0.16, 0.21, 0.26),
+        (0.04, 0.07, 0.11, 0.15, 0.18),
         "shift in one of 8 directions, of each side",
         moves=True,
     ),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ibdrop.merit.selection import in_order
+from ibdrop.merit.selection import cumulative
 
 __all__ = [
     "adaptive_calibration_error",
@@ -102,6 +102,10 @@ def adaptive_calibration_error(p: Tensor, labels: Tensor, bins: int = 15) -> Ten
         bins: The number of bins; fewer where there are fewer images.
     """
     confidence, predicted = p.double().max(1)
-    right = in_order(confidence, predicted == labels)
-    gaps = (right - confidence.sort().values).tensor_split(min(bins, len(p)))
-    return torch.stack([gap.sum().abs() for gap in gaps]).sum() / len(p)
+    edges = torch.linspace(0, len(p), 1 + min(bins, len(p))).round().long().to(p.device)
+    right, sure = (
+        F.pad(cumulative(confidence, values), (1, 0))[edges].diff()
+        for values in (predicted == labels, confidence)
+    )
+    error: Tensor = (right - sure).abs().sum() / len(p)
+    return error

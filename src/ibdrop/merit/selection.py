@@ -13,28 +13,33 @@ __all__ = [
     "aurc",
     "auroc",
     "auroc_of_error",
+    "cumulative",
     "error_of_most_uncertain",
     "excess_aurc",
-    "in_order",
     "risk_coverage",
 ]
 
 
-def in_order(score: Tensor, values: Tensor) -> Tensor:
-    """Sorts values by rising score; those of equal score each become their common mean.
+def cumulative(score: Tensor, values: Tensor) -> Tensor:
+    """Sums of the values of the first 1, 2, ... images by rising score.
+
+    Within a tie the sum rises evenly: the mean over all orders of the images that share a score.
 
     Arguments:
         score: With shape :math:`(N)`.
         values: With shape :math:`(N)`.
 
     Returns:
-        float64 values with shape :math:`(N)`.
+        float64 sums with shape :math:`(N)`; exact at the end of each tie for whole numbers.
     """
     _, place, counts = score.unique(return_inverse=True, return_counts=True)
-    sums = torch.zeros(len(counts), dtype=torch.float64, device=score.device)
-    means = sums.index_add_(0, place, values.double()) / counts
-    spread: Tensor = means.repeat_interleave(counts)
-    return spread
+    totals = torch.zeros(len(counts), dtype=torch.float64, device=score.device)
+    totals.index_add_(0, place, values.double())
+    tie = torch.arange(len(counts), device=score.device).repeat_interleave(counts)
+    before, first = totals.cumsum(0) - totals, counts.cumsum(0) - counts
+    inside = torch.arange(1, len(score) + 1, device=score.device) - first[tie]
+    sums: Tensor = before[tie] + inside * totals[tie] / counts[tie]
+    return sums
 
 
 def risk_coverage(score: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +56,7 @@ def risk_coverage(score: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
         Geifman & El-Yaniv, Selective classification for deep neural networks, arXiv 1705.08500.
     """
     kept = torch.arange(1, len(score) + 1, dtype=torch.float64, device=score.device)
-    return kept / len(score), in_order(score, wrong).cumsum(0) / kept
+    return kept / len(score), cumulative(score, wrong) / kept
 
 
 def aurc(score: Tensor, wrong: Tensor) -> Tensor:
@@ -116,4 +121,4 @@ def error_of_most_uncertain(score: Tensor, wrong: Tensor, count: int) -> Tensor:
         wrong: Whether the prediction is wrong, with shape :math:`(N)`.
         count: The number of images, at least 1.
     """
-    return in_order(score, wrong)[-count:].mean()
+    return cumulative(-score, wrong)[count - 1] / count
