@@ -16,7 +16,6 @@ from ibdrop.cli.tables import (
     show_figures,
     show_ranking,
     show_runs,
-    show_study,
 )
 from ibdrop.cli.words import WORDS, Wishes, datasets, read
 from ibdrop.errors import ConfigError, IbdropError, RunError
@@ -44,6 +43,7 @@ def evaluate(arguments: Namespace) -> int:
     if arguments.artifacts:
         raise ConfigError(["--artifacts: goes with one run, its noise off; leave it out here"])
     from ibdrop.cli.study import place, study
+    from ibdrop.cli.study_tables import show_study
 
     folder = arguments.output or place(runs, words)
     show_study(study(runs, wishes, words, folder, arguments.config_dir))
