@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ibdrop.artifacts.plotting import BLUE, INK, ORANGE, WIDTH, bare, shorten, styled
+from ibdrop.artifacts.plotting import BLUE, INK, ORANGE, WIDTH, shorten, styled
 from ibdrop.files import read_csv
 
 __all__ = ["draw"]
@@ -32,15 +32,14 @@ def draw(table: Path, histogram: Path, summary: Path) -> Figure:
     columns = min(COLUMNS, len(layers))
     lines = math.ceil(len(layers) / columns)
     figure = Figure(figsize=(WIDTH, 2.5 * lines + 1.1))
-    panels = figure.subplots(lines, columns, squeeze=False, sharex=True)
+    panels = figure.subplots(lines, columns, squeeze=False)
     for number, axes in enumerate(panels.flatten()):
         if number >= len(layers):
-            bare(axes)
+            axes.remove()
             continue
         name = layers[number]["layer"]
         _panel(axes, layers[number], [row for row in bins if row["layer"] == name])
         if number + columns >= len(layers):
-            axes.tick_params(labelbottom=True)
             axes.set_xlabel(r"log $\alpha$ (ends: −8 or less, 8 or more)")
         if number % columns == 0:
             axes.set_ylabel("weights")
@@ -61,7 +60,8 @@ def _panel(axes: Axes, layer: dict[str, str], bins: list[dict[str, str]]) -> Non
     axes.set_ylim(bottom=0.7)
     axes.set_xlim(lefts[0] - width, float(bins[-1]["to"]) + width)
     kept, weights = int(layer["kept"]), int(layer["weights"])
-    axes.set_title(f"{shorten(layer['layer'], 14)}: keeps {kept:,} of {weights:,}", fontsize=10)
+    axes.set_xticks(range(-8, 9, 4))
+    axes.set_title(f"{shorten(layer['layer'], 10)}: keeps {kept:,} of {weights:,}", fontsize=9)
 
 
 def _keys() -> list[Patch]:

@@ -16,8 +16,8 @@ __all__ = ["CLAMP", "SparseVariationalNoise"]
 CLAMP = 8.0
 """Log alpha is read as at most this, which also keeps it finite where a weight is zero.
 
-The authors' code clips at -8 too. There the gradient of the price would end: in a small network
-most weights that survived had escaped it that way, and the objective was no bound.
+The authors' code clips at -8 too. There the gradient of the price would end, weights would stay
+that only escaped it, and the objective would be no bound.
 """
 
 KLS: dict[str, Callable[[Tensor], Tensor]] = {"approximate": kl_sigmoid, "exact": kl_exact}
