@@ -1,4 +1,4 @@
-"""What many passes say, from sums over groups, against all passes kept."""
+"""Figures of groups of passes against all passes kept, and standard errors against repetition."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ import torch
 from torch import Tensor
 
 from ibdrop.sampling.predictive import Predictive, entropy, pool
-
-R, B, K = 12, 5, 4
-
-
-@pytest.fixture
-def logits() -> Tensor:
-    return 3 * torch.randn(R, B, K, generator=torch.Generator().manual_seed(0))
+from ibdrop.sampling.sums import Sums
 
 
-def merged(logits: Tensor, sizes: tuple[int, ...]) -> Predictive:
-    """Passes as groups of these sizes."""
-    one = Predictive.of_logits(logits)
-    parts = [part.double() for part in (one.means, one.entropies, one.squares)]
-    ends = torch.tensor((0, *sizes)).cumsum(0).tolist()
-    cuts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    means, entropies, squares = (torch.stack([p[cut].mean(0) for cut in cuts]) for p in parts)
-    votes = torch.stack([one.votes[cut].sum(0) for cut in cuts])
-    raw = torch.stack([one.logits[cut].mean(0) for cut in cuts])
-    return Predictive(sizes, means, entropies, squares, votes, raw, one.deterministic)
+def logits(passes: int, images: int = 6, classes: int = 4, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    centre = torch.randn(images, classes, generator=torch.Generator().manual_seed(77))
+    return centre + torch.randn(passes, images, classes, generator=generator, dtype=torch.float64)
+
+
+def gathered(drawn: Tensor, sizes: tuple[int, ...]) -> Predictive:
+    sums = Sums(sizes, drawn.shape[1], drawn[0])
+    for start in range(0, len(drawn), 4):
+        for place in (slice(0, 2), slice(2, drawn.shape[1])):
+            passes = range(start, min(start + 4, len(drawn)))
+            sums.add(passes, place, drawn[passes.start : passes.stop, place])
+    return sums.predictive()
 
 
 def test_zero_log_zero_is_zero() -> None:
@@ -35,48 +32,59 @@ def test_zero_log_zero_is_zero() -> None:
     assert entropy(p).tolist() == pytest.approx([0.0, math.log(2)])
 
 
-@pytest.mark.parametrize("sizes", [(1,) * R, (3, 3, 3, 3), (5, 5, 2), (12,)])
-def test_agrees_with_all_passes_kept(logits: Tensor, sizes: tuple[int, ...]) -> None:
-    found = merged(logits, sizes)
-    p = logits.double().softmax(-1)
+def test_agrees_with_all_passes_kept() -> None:
+    drawn = logits(13)
+    found = gathered(drawn, (5, 4, 4))
+    p = drawn.softmax(-1)
     mean = p.mean(0)
-    assert found.passes == R
+    assert found.passes == 13
     torch.testing.assert_close(found.mean, mean)
     torch.testing.assert_close(found.entropy, -(mean * mean.log()).sum(1))
     torch.testing.assert_close(found.expected_entropy, -(p * p.log()).sum(2).mean(0))
     torch.testing.assert_close(found.mutual_information, found.entropy - found.expected_entropy)
     torch.testing.assert_close(found.variance, p.var(0, correction=0).sum(1))
-    torch.testing.assert_close(found.logit_mean, logits.double().mean(0).softmax(-1))
-    most = torch.stack([(p.argmax(-1) == k).sum(0) for k in range(K)]).amax(0)
-    torch.testing.assert_close(found.variation_ratio, 1 - most / R, check_dtype=False)
+    torch.testing.assert_close(found.logit_mean, drawn.mean(0).softmax(-1))
+    counts = torch.stack([(p.argmax(-1) == k).sum(0) for k in range(4)], -1)
+    torch.testing.assert_close(found.variation_ratio, 1 - counts.max(-1).values / 13)
 
 
-def test_information_is_between_nothing_and_entropy(logits: Tensor) -> None:
-    found = Predictive.of_logits(logits)
-    assert (found.mutual_information >= 0).all()
-    assert (found.mutual_information <= found.entropy).all()
-    assert (found.entropy <= math.log(K) + 1e-12).all()
-    torch.testing.assert_close(found.mean.sum(1), torch.ones(B, dtype=torch.float64))
-
-
-def test_the_jackknife_of_a_mean_is_its_standard_error(logits: Tensor) -> None:
-    found = Predictive.of_logits(logits)
-    error = found.standard_error(lambda some: some.mean)
-    p = logits.double().softmax(-1)
-    torch.testing.assert_close(error, p.std(0) / math.sqrt(R))
-    one = merged(logits, (R,)).standard_error(lambda some: some.entropy)
-    assert one.isnan().all()
-
-
-def test_halves_share_no_group(logits: Tensor) -> None:
-    found = merged(logits, (5, 5, 2))
+def test_groups_halves_images_and_pools() -> None:
+    drawn = logits(12)
+    found = gathered(drawn, (3, 3, 3, 3))
     first, second = found.halves()
-    assert (first.sizes, second.sizes) == ((5,), (5, 2))
-    torch.testing.assert_close((5 * first.mean + 7 * second.mean) / 12, found.mean)
+    torch.testing.assert_close(first.mean, drawn[:6].softmax(-1).mean(0))
+    torch.testing.assert_close(second.mean, drawn[6:].softmax(-1).mean(0))
+    some = torch.tensor([4, 0])
+    torch.testing.assert_close(found.take(some).entropy, found.entropy[some])
+    parts = [found.take(torch.tensor(place)) for place in ([0, 1, 2], [3, 4, 5])]
+    torch.testing.assert_close(pool(parts).variance, found.variance)
+    single = found.groups([2])
+    assert single.halves() == (single, single)
 
 
-def test_pooled_images_come_in_their_order(logits: Tensor) -> None:
-    found = merged(logits, (6, 6))
-    parts = [found.take(torch.tensor(place)) for place in ([0, 1, 2], [3], [4])]
-    torch.testing.assert_close(pool(parts).entropy, found.entropy)
-    torch.testing.assert_close(pool(parts).deterministic, found.deterministic)
+def test_a_set_of_logits_is_a_group_each() -> None:
+    drawn = logits(3)
+    found = Predictive.of_logits(drawn)
+    assert found.sizes == (1, 1, 1)
+    torch.testing.assert_close(found.mean, drawn.softmax(-1).mean(0))
+    torch.testing.assert_close(found.deterministic, drawn[0].softmax(-1))
+    assert found.votes.sum().item() == 18
+
+
+def test_standard_error_of_a_mean_is_the_textbook_one() -> None:
+    drawn = logits(10)
+    found = gathered(drawn, (1,) * 10)
+    textbook = drawn.softmax(-1).std(0) / math.sqrt(10)
+    torch.testing.assert_close(found.standard_error(lambda some: some.mean), textbook)
+
+
+def test_standard_error_of_entropy_is_the_spread_over_repetitions() -> None:
+    runs = [gathered(logits(50, seed=seed), (5,) * 10) for seed in range(200)]
+    spread = torch.stack([run.entropy for run in runs]).std(0)
+    claimed = torch.stack([run.standard_error(lambda some: some.entropy) for run in runs]).mean(0)
+    torch.testing.assert_close(claimed, spread, rtol=0.25, atol=0)
+
+
+def test_a_single_group_has_no_standard_error() -> None:
+    found = gathered(logits(8), (8,))
+    assert found.standard_error(lambda some: some.entropy).isnan().all()

@@ -120,7 +120,8 @@ class Split:
         self.suffix = [node for node in live if node in random]
         self.prefix = [node for node in live if node in visual and node not in random]
         self.constants = [node for node in live if node not in visual and node not in random]
-        self.last = {source: node for node in live for source in node.all_input_nodes}
+        order = [*self.constants, *self.prefix, *self.suffix]
+        self.last = {source: node for node in order for source in node.all_input_nodes}
 
     @property
     def frontier(self) -> list[fx.Node]:

@@ -133,6 +133,8 @@ class Rows:
         return self._shaped(like, self.draws.uniform)
 
     def kept(self, f: Tensor, rate: float | Tensor, whole_channels: bool) -> Tensor:
+        if isinstance(rate, Tensor) and rate.ndim:
+            return self.uniform(f) >= rate
         lead = 2 if self.lifted else 1
         like = f
         for axis in range(lead + 1, f.ndim if whole_channels else 0):
