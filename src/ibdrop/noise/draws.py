@@ -26,8 +26,11 @@ class Source(Protocol):
     def uniform(self, like: Tensor) -> Tensor:
         """Draws uniformly from (0, 1) in the shape of `like`, with shape :math:`(B, *)`."""
 
-    def kept(self, like: Tensor, rate: float | Tensor) -> Tensor:
-        """Draws booleans in the shape of `like` that are true with probability 1 - `rate`."""
+    def kept(self, f: Tensor, rate: float | Tensor, whole_channels: bool) -> Tensor:
+        """Draws which units of `f` stay, each with probability 1 - `rate`, as booleans.
+
+        In the shape of `f`, or broadcast to it, with one draw per channel if `whole_channels`.
+        """
 
 
 _active: Source | None = None
@@ -94,8 +97,10 @@ def dropout(f: Tensor, rate: float | Tensor, whole_channels: bool = False) -> Te
         rate: The probability :math:`p` in [0, 1) that a unit is switched off.
         whole_channels: Whether a channel lives or dies with all of its positions.
     """
-    like = _channels(f) if whole_channels else f
-    kept = _kept(like, rate) if _active is None else _active.kept(like, rate)
+    if _active is not None:
+        kept = _active.kept(f, rate, whole_channels)
+    else:
+        kept = _kept(_channels(f) if whole_channels else f, rate)
     return f * (kept.to(f.dtype) / (1 - rate))
 
 
