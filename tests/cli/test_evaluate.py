@@ -204,9 +204,22 @@ def test_outliers_without_noise_to_draw(runs: Path) -> None:
     assert main("evaluate", [str(runs / "c"), *words, "--output", str(runs / "out")]) == 0
     rows = read_csv(runs / "out" / "figures.csv")
     assert [row["prediction"] for row in rows] == ["deterministic"]
-    assert {"uniform", "cluttered_digits"} <= set(
-        (runs / "out" / "ood.csv").read_text().split(",")
-    )
+    found = read_csv(runs / "out" / "ood.csv")
+    assert [(row["outliers"], row["prediction"], row["score"]) for row in found] == [
+        (name, "deterministic", score)
+        for name in ("uniform", "cluttered_digits")
+        for score in ("max_probability", "entropy", "energy")
+    ]
+    kinds = {row["prediction"] for row in read_csv(runs / "out" / "selective_summary.csv")}
+    assert kinds == {"deterministic"}
+
+
+def test_outliers_with_noise_to_draw(runs: Path) -> None:
+    words = ["ood=permuted", "trainer.limit_images=40", "--output", str(runs / "out")]
+    assert main("evaluate", [str(runs / "a"), *words]) == 0
+    assert read_csv(runs / "out" / "figures.csv")[1]["passes"] == "50"
+    found = read_csv(runs / "out" / "ood.csv")
+    assert {row["prediction"] for row in found} == {"deterministic", "monte carlo"}
 
 
 def test_there_is_nothing_to_sample_without_noise(runs: Path) -> None:
@@ -271,6 +284,16 @@ def test_an_ensemble(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert f"note   {runs}/c draws no noise; its one prediction counts as much as" in said
     assert "ensemble (3)" in said
+
+
+def test_an_ensemble_with_the_noise_off(runs: Path) -> None:
+    words = ["ood=uniform", "noise=off", "trainer.limit_images=40", "--output", str(runs / "out")]
+    assert main("evaluate", [str(runs / "a"), str(runs / "b"), *words]) == 0
+    found = read_csv(runs / "out" / "ood.csv")
+    assert {row["prediction"] for row in found} == {"deterministic"}
+    assert "mutual_information" in {row["score"] for row in found}
+    (row,) = read_csv(runs / "out" / "figures.csv")
+    assert float(row["mean_mutual_information_between_members"]) > 0
 
 
 def test_an_ensemble_needs_the_same_data(runs: Path) -> None:

@@ -43,7 +43,9 @@ class Curve(NamedTuple):
     wrong: Tensor
 
 
-def write_selective(folder: Path, found: Predictive, labels: Tensor) -> list[Path]:
+def write_selective(
+    folder: Path, found: Predictive, labels: Tensor, sampled: bool = True
+) -> list[Path]:
     """Writes risk against coverage for each score, their areas, and a picture.
 
     `selective.csv` has at most 1,000 coverages of each curve; the areas of
@@ -54,23 +56,30 @@ def write_selective(folder: Path, found: Predictive, labels: Tensor) -> list[Pat
         folder: Where to write.
         found: What the passes say of :math:`N` images.
         labels: True classes, with shape :math:`(N)`.
+        sampled: Whether the noise was on; if not, all is deterministic, and the disagreement is
+            that of several networks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    curves = _curves(found, labels.to(found.means.device))
+    curves = _curves(found, labels.to(found.means.device), sampled)
     table = write_csv(folder / "selective.csv", [row for curve in curves for row in _rows(curve)])
     summary = write_csv(folder / "selective_summary.csv", [_areas(curve) for curve in curves])
     return [save(draw(table, summary), folder / "selective.png"), table, summary]
 
 
-def _curves(found: Predictive, labels: Tensor) -> list[Curve]:
+def _curves(found: Predictive, labels: Tensor, sampled: bool) -> list[Curve]:
     unsure = scores(found)
-    plain, sampled = (p.argmax(1) != labels for p in (found.deterministic, found.mean))
-    return [
+    plain, wrong = (p.argmax(1) != labels for p in (found.deterministic, found.mean))
+    kind = "monte carlo" if sampled else "deterministic"
+    beside = [
         Curve("deterministic", "entropy", unsure[PLAIN], plain),
         Curve("deterministic", "oracle", plain.double(), plain),
-        *(Curve("monte carlo", name, unsure[name], sampled) for name in SAMPLED),
-        Curve("monte carlo", "oracle", sampled.double(), sampled),
-        Curve("monte carlo", "random", torch.zeros_like(unsure["entropy"]), sampled),
+    ]
+    names = SAMPLED if found.passes > 1 else SAMPLED[:1]
+    return [
+        *(beside if sampled else []),
+        *(Curve(kind, name, unsure[name], wrong) for name in names),
+        Curve(kind, "oracle", wrong.double(), wrong),
+        Curve(kind, "random", torch.zeros_like(unsure["entropy"]), wrong),
     ]
 
 
@@ -110,7 +119,7 @@ def draw(table: Path, summary: Path) -> Figure:
     left, right = figure.subplots(1, 2)
     for area in areas:
         name = area["prediction"], area["score"]
-        look = LOOKS.get(name, {"color": COLOURS[-1]})
+        look = LOOKS.get(name) or LOOKS.get(("monte carlo", name[1]), {"color": COLOURS[-1]})
         points = [row for row in rows if (row["prediction"], row["score"]) == name]
         coverage, risk = (
             np.array([float(row[k]) for row in points]) for k in ("coverage", "risk")

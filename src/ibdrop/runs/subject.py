@@ -53,6 +53,10 @@ class Subject(Protocol):
     """What can be asked: a network, or an ensemble of networks."""
 
     @property
+    def sampled(self) -> bool:
+        """Whether the noise is on."""
+
+    @property
     def notes(self) -> list[str]:
         """Where the sampler fell back, in sentences."""
 
@@ -77,8 +81,12 @@ class Network:
 
     def __init__(self, model: nn.Module, seed: int, sampling: Sampling | None) -> None:
         self.model = model
-        self.sampled = sampling is not None
         self.sampler = None if sampling is None else _sampler(model, seed, sampling)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the noise is on."""
+        return self.sampler is not None
 
     @property
     def notes(self) -> list[str]:

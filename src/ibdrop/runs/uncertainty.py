@@ -74,6 +74,7 @@ class Findings:
         rows: The figures of merit on the test images.
         corrupted: The same for each corruption and severity, severity 0 being the test images.
         outside: What was said of the images of other kinds.
+        sampled: Whether the noise was on.
         notes: Where the sampler fell back, in sentences.
     """
 
@@ -82,6 +83,7 @@ class Findings:
     rows: list[Row]
     corrupted: list[Row]
     outside: dict[str, Predictive]
+    sampled: bool
     notes: list[str]
 
 
@@ -116,8 +118,8 @@ def investigate(
         found = subject.rows(*put(images, f"{name} {severity}"))
         corrupted += [{"corruption": name, "severity": severity, **row} for row in found]
     outside = {name: put(images, name)[0].found for name, images in questions.outliers.items()}
-    named = bool(questions.corruptions)
-    return Findings(labels, clean, rows, corrupted * named, outside, list(subject.notes))
+    rows_of = (rows, corrupted if questions.corruptions else [])
+    return Findings(labels, clean, *rows_of, outside, subject.sampled, list(subject.notes))
 
 
 @torch.no_grad()
@@ -167,9 +169,9 @@ def write(folder: Path, findings: Findings, data: ImageData, questions: Question
     """
     clean = findings.clean.found
     table = write_csv(folder / "figures.csv", findings.rows)
-    files = [*write_selective(folder, clean, findings.labels), table]
+    files = [*write_selective(folder, clean, findings.labels, findings.sampled), table]
     if findings.outside:
-        files = write_detection(folder, clean, findings.outside) + files
+        files = write_detection(folder, clean, findings.outside, findings.sampled) + files
     if findings.corrupted:
         batch = data.test.batch(torch.arange(min(SHOWN, len(data.test))))
         names = questions.corruptions
