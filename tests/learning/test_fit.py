@@ -142,3 +142,11 @@ def test_validation_sees_the_moments_of_the_noise_switched_off(tmp_path: Path) -
     for name, value in model.named_buffers():
         if name in seen:
             torch.testing.assert_close(value, seen[name], msg=name)
+
+
+def test_no_epoch_is_the_best_before_beta_has_risen(tmp_path: Path) -> None:
+    built = experiment("beta=1", "beta_warmup=2", "epochs=4", "optim.lr=0")
+    written = recorder(tmp_path, Interruption())
+    fit(built.module, built.data, built.options, written)
+    assert written.best is not None
+    assert written.best["epoch"] == 2

@@ -94,10 +94,10 @@ def collapse_warnings(figures: Mapping[str, float]) -> list[str]:
         quantity, _, layer = key.partition("/")
         share = figures.get(f"at_cap/{layer}", 0.0)
         if quantity == "kl" and (nats < COLLAPSED or share > AT_CAP):
+            capped = f"{share:.0%} of its alphas are at the cap and " if share else ""
             sentences.append(
-                f"layer {layer} has collapsed: {share:.0%} of its alphas are at the cap and it "
-                f"carries {nats:.2g} nats per sample, so it is constant noise and no information "
-                "bottleneck; try a smaller beta, beta_warmup, or "
-                "noise.parametrisation=squareplus"
+                f"layer {layer} has collapsed: {capped}it carries {nats:.2g} nats per sample, so "
+                "it is constant noise and no information bottleneck; try a smaller beta, "
+                "beta_warmup, or, with noise=information, noise.parametrisation=squareplus"
             )
     return sentences

@@ -23,7 +23,8 @@ class Recorder(pl.Callback):
     """Writes `metrics.csv`, `best.ckpt` and `last.ckpt`, and answers signals between chunks.
 
     The best epoch is the one with the fewest validation errors, ties broken by the lower
-    cross-entropy.
+    cross-entropy. While beta rises, the latest epoch counts as the best: it alone has seen what
+    information costs.
 
     Arguments:
         checkpoints: The folder of checkpoints.
@@ -95,7 +96,8 @@ class Recorder(pl.Callback):
         self.rows.append(row)
         for logger in trainer.loggers:
             logger.log_metrics(row, step=position.epoch)
-        better = self.best is None or _merit(row) > _merit(self.best)
+        rising = self.best is None or self.best["epoch"] < pl_module.weight.warmup
+        better = rising or self.best is None or _merit(row) > _merit(self.best)
         if better:
             kept = ("epoch", "val_accuracy", "val_ce")
             self.best = {name: row[name] for name in kept if name in row}
