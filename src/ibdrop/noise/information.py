@@ -128,8 +128,9 @@ class InformationNoise(Noise):
 
     def forward(self, f: Tensor, a: Tensor | None, sample: bool) -> Noisy:
         assert a is not None, "the layer computes as many maps as the noise asks for"
-        rate = self._rate(widen(a))
-        alpha = self.cap * torch.exp(-rate)
+        raw = widen(a)
+        rate = self._rate(raw)
+        alpha = self._alpha(raw, rate)
         shift = -alpha.square() / 2 if self.unit_mean else None
         kl = self._kl(f, rate, shift)
         if not sample:
@@ -150,6 +151,12 @@ class InformationNoise(Noise):
         if self.parametrisation == "squareplus":
             return squareplus_rate(a)
         return sigmoid_rate(a, self.max_alpha)
+
+    def _alpha(self, a: Tensor, rate: Tensor) -> Tensor:
+        """From the raw map where that is shorter: a sampled network then needs no rate."""
+        if self.parametrisation == "squareplus":
+            return self.cap * torch.exp(-rate)
+        return FLOOR + self.max_alpha * torch.sigmoid(a)
 
     def _kl(self, f: Tensor, rate: Tensor, shift: Tensor | None) -> Tensor:
         if self.prior == "log_normal":
