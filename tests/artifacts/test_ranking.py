@@ -201,6 +201,7 @@ def test_ranking_pictures(tmp_path: Path) -> None:
         "ranking/class_a.png",
         "ranking/class_b_c.png",
         "ranking/class_d.png",
+        "selective.png",
     ]
 
 
@@ -226,7 +227,7 @@ def test_odd_data(options: dict[str, Any], pictures: list[str] | None, tmp_path:
     assert files[0].name == "ranking_overall.png"
     if pictures:
         names = [path.stem for path in files if path.suffix == ".png"]
-        assert names[1:] == [f"ranking_{name}" for name in pictures]
+        assert names[1:] == [*(f"ranking_{name}" for name in pictures), "selective"]
     assert len(read_csv(tmp_path / "ranking.csv")) == options["count"]
 
 

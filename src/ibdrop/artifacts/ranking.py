@@ -30,6 +30,7 @@ from ibdrop.artifacts.ranking_pictures import (
     draw_overall,
 )
 from ibdrop.artifacts.ranking_sheet import Ranking
+from ibdrop.artifacts.selective import write_selective
 from ibdrop.data.base import Batch
 from ibdrop.files import write_bytes, write_csv
 from ibdrop.merit import figures
@@ -121,7 +122,7 @@ class EntropyRanking(Artifact):
         index, labels = index[order], labels[order]
         found, note = self._sample(index)
         files = self._numbers(folder, found, index, labels, note)
-        return [*self._draw(folder), *files]
+        return [*self._draw(folder), *write_selective(folder, found, labels), *files]
 
     def _sample(self, index: Tensor) -> tuple[Predictive, str]:
         """What the passes say of the images with these numbers, and what is to be said of it.

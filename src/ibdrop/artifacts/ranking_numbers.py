@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -207,21 +208,22 @@ def convergence_rows(found: Predictive, labels: Tensor) -> list[Row]:
         labels: True classes, with shape :math:`(N)`.
     """
     plain = Predictive.of_logits(found.deterministic.clamp_min(1e-300).log()[None])
-    first = dict(zip(CONVERGING, _figures(plain, labels).tolist(), strict=True))
+    first = dict(zip(CONVERGING, _estimates(plain, labels).tolist(), strict=False))
     rows: list[Row] = [{"prediction": "deterministic", "passes": 1, **first}]
     whole = found.entropy
+    needed = replace(found, votes=found.votes[:, :0], logits=found.logits[:, :0])
     for count in range(1, len(found.sizes) + 1):
-        some = found.groups(range(count))
+        some = needed.groups(range(count))
         row = {"prediction": "monte carlo", "passes": some.passes}
         rows.append({**row, **_converging(some, labels, whole)})
     return rows
 
 
 def _converging(some: Predictive, labels: Tensor, whole: Tensor) -> Row:
-    def figures(part: Predictive) -> Tensor:
-        return torch.cat([_figures(part, labels), part.entropy])
+    def estimates(part: Predictive) -> Tensor:
+        return _estimates(part, labels)
 
-    values, errors = figures(some), some.standard_error(figures)
+    values, errors = estimates(some), some.standard_error(estimates)
     row = {}
     for name, value, error in zip(CONVERGING, values.tolist(), errors.tolist(), strict=False):
         row |= {name: value, f"{name}_se": "" if math.isnan(error) else error}
@@ -232,12 +234,18 @@ def _converging(some: Predictive, labels: Tensor, whole: Tensor) -> Row:
     return row
 
 
-def _figures(found: Predictive, labels: Tensor) -> Tensor:
-    p, h = found.mean, found.entropy
-    wrong = (p.argmax(1) != labels).double().mean()
-    quality = negative_log_likelihood(p, labels), expected_calibration_error(p, labels)
-    disagreement = (h - found.expected_entropy).clamp_min(0)
-    return torch.stack([wrong, *quality, h.mean(), disagreement.mean()])
+def _estimates(found: Predictive, labels: Tensor) -> Tensor:
+    """The figures, then the entropy of each image."""
+    p, expected = found.mean, found.expected_entropy
+    h = entropy(p)
+    figures = (
+        (p.argmax(1) != labels).double().mean(),
+        negative_log_likelihood(p, labels),
+        expected_calibration_error(p, labels),
+        h.mean(),
+        (h - expected).clamp_min(0).mean(),
+    )
+    return torch.cat([torch.stack(figures), h])
 
 
 def _rms(values: Tensor) -> float:
