@@ -76,7 +76,7 @@ def test_selective_outliers_corruptions(tmp_path: Path) -> None:
     means = {"severity": "1 to 5", "prediction": "deterministic", "error": 0.1}
     write_csv(tmp_path / "corruptions_mean.csv", [means])
     found = summaries(tmp_path)
-    assert found[SURE][0].columns == ("prediction", "score", "AURC ↓", f"accuracy of 90{'%'} ↑")
+    assert found[SURE][0].columns == ("prediction", "score", "AURC ↓", "accuracy, surest 90 % ↑")
     assert found[SURE][0].rows == [
         ["monte carlo", "mutual information", "0.00100", f"99.95{PERCENT}"]
     ]

@@ -91,12 +91,13 @@ def _distance(panel: Axes, rows: Sequence[dict[str, str]]) -> None:
     seen = [value for value in (*distances, *errors) if value > 0]
     if seen:
         panel.set_yscale("log")
+        panel.set_ylim(top=3 * max(seen))
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_locator(NullLocator())
     panel.set(title="Entropy of each image", ylabel="root mean square [nats]")
     whole = int(passes[-1])
-    panel.legend([f"distance from T = {whole}", "standard error"], loc="lower left")
+    panel.legend([f"distance from T = {whole}", "standard error"], loc="upper right")
 
 
 def _values(rows: Sequence[dict[str, str]], name: str) -> np.ndarray[Any, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -44,6 +45,8 @@ SCORES = {
 """The scores that are set side by side, and how they are called."""
 
 BARS = 10
+TOPS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+LONGEST = 8
 TITLE = 0.5
 ABREAST = 5
 APART = 0.28
@@ -57,13 +60,17 @@ def draw_uncertain(ranking: Ranking) -> Figure:
     height = 1.4 + caption_height(rows)
     page = Sheet(WIDTH, TITLE + -(-len(rows) // 2) * height)
     _key(page)
+    largest = max(_probabilities(row, ranking).max() for row in rows)
+    top = next((value for value in TOPS if value >= 1.02 * largest), 1.0)
     for i, row in enumerate(rows):
         x, y = MARGIN + (i % 2) * (WIDTH / 2), TITLE + (i // 2) * height
         page.tile(row, ranking.images[int(row["index"])], (x, y), 1.25, font=9)
         place = x + 1.8, y + 0.2, WIDTH / 2 - 2.15, 1.05
         corner = place[0] / page.width, 1 - (place[1] + place[3]) / page.height
         size = place[2] / page.width, place[3] / page.height
-        _distribution(page.figure.add_axes((*corner, *size)), row, ranking)
+        panel = page.figure.add_axes((*corner, *size))
+        _distribution(panel, row, ranking)
+        panel.set(ylim=(0, top), yticks=[0, top / 2, top])
     return page.finish()
 
 
@@ -86,24 +93,27 @@ def _key(page: Sheet) -> None:
 
 def _distribution(panel: Axes, row: Row, ranking: Ranking) -> None:
     """Bars of the largest probabilities, in the order of the classes."""
-    plain = ranking.deterministic[int(row["index"])]
-    p = {name: float(row[f"p_{name}"]) for name in ranking.classes}
-    q = dict(zip(ranking.classes, plain.tolist(), strict=True))
-    largest = set(sorted(p, key=lambda name: -max(p[name], q[name]))[:BARS])
-    names = [name for name in p if name in largest]
+    both = _probabilities(row, ranking)
+    largest = np.sort(np.argsort(-both.max(0), kind="stable")[:BARS])
+    names = [ranking.classes[k] for k in largest]
     places = range(len(names))
-    panel.bar(places, [p[name] for name in names], color=[_colour(n, row) for n in names])
+    panel.bar(places, both[0, largest], color=[_colour(name, row) for name in names])
     if ranking.sampled:
         outline: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.0}
-        panel.bar(places, [q[name] for name in names], width=0.56, **outline)
+        panel.bar(places, both[1, largest], width=0.56, **outline)
     long = max(map(len, names)) > 2
     turn: dict[str, Any] = {"rotation": 40, "ha": "right"} if long else {}
-    panel.set_xticks(places, [shorten(name, 9) for name in names], fontsize=8, **turn)
-    panel.set(ylim=(0, 1), yticks=[0, 0.5, 1])
+    panel.set_xticks(places, [shorten(name, 11) for name in names], fontsize=8, **turn)
     panel.set_ylabel("probability", fontsize=8)
     panel.tick_params(axis="x", length=0)
     panel.grid(False, axis="x")
     panel.set_title(_parts(row), fontsize=8.5, weight="normal")
+
+
+def _probabilities(row: Row, ranking: Ranking) -> np.ndarray[Any, Any]:
+    """Of each class, over the passes and with the noise off, with shape (2, K)."""
+    sampled = [float(row[f"p_{name}"]) for name in ranking.classes]
+    return np.stack([sampled, ranking.deterministic[int(row["index"])]])
 
 
 def _parts(row: Row) -> str:
@@ -146,7 +156,7 @@ def draw_side_by_side(ranking: Ranking, count: int) -> Figure:
             image = ranking.images[int(row["index"])]
             page.image(image, corner, side - GAP, _mark(votes[row["index"]]))
             colour = INK if row["correct"] == "True" else RED
-            text = words(row, score, "").replace("   ", "  ")
+            text = words(row, score, "", LONGEST).replace("   ", "  ")
             page.caption(text, corner, side - GAP, 6, colour)
     return page.finish()
 

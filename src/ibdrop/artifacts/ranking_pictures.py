@@ -47,7 +47,7 @@ def draw_overall(ranking: Ranking, count: int) -> Figure:
 def draw_class(ranking: Ranking, name: str, count: int) -> Figure:
     """Draws the surest and the least sure images of one true class."""
     rows = [row for row in ranking.rows if row["label"] == name]
-    title = f"Class {shorten(name, 24)}, {len(rows):,} test images"
+    title = f"Class {shorten(name, 14)}, {len(rows):,} test images"
     return _ends(ranking, rows, name, title, count)
 
 

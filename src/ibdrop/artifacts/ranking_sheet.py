@@ -162,13 +162,13 @@ class _Painting(Artist):
         context.restore()
 
 
-def words(row: Row, score: str = "entropy", symbol: str = "H ") -> str:
+def words(row: Row, score: str = "entropy", symbol: str = "H ", longest: int = LONG) -> str:
     """What stands below an image: its class, what it is taken for, its entropy in nats."""
     true, predicted = row["label"], row["predicted"]
     short = len(true) + len(predicted) <= SHORT
-    names = shorten(true, LONG)
+    names = shorten(true, longest)
     if true != predicted:
-        names += f"{' ' if short else BREAK}→ {shorten(predicted, LONG)}"
+        names += f"{' ' if short else BREAK}→ {shorten(predicted, longest)}"
     return f"{names}{'   ' if short else BREAK}{symbol}{nats(float(row[score]))}"
 
 

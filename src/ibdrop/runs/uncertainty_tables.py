@@ -32,7 +32,7 @@ SELECTIVE = {
     "excess_aurc": ("above the oracle ↓", "{:.5f}"),
     "auroc_of_error": ("AUROC of mistakes ↑", "{:.4f}"),
     **{
-        f"accuracy_at_{share}": (f"accuracy of {float(share):.0%} ↑", "{:.2%}")
+        f"accuracy_at_{share}": (f"accuracy, surest {100 * float(share):.0f} % ↑", "{:.2%}")
         for share in ("0.99", "0.95", "0.9", "0.8")
     },
 }
