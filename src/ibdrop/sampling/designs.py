@@ -150,7 +150,8 @@ class Draws:
         if self.sharing == "row":
             first = range(block.start, block.start + 1)
             step = uniform(self._keys(call, "rotation", first, images), units)
-            stratum = (stratum + step.mul_(block.size).floor_()).remainder_(block.size)
+            stratum = stratum + step.mul_(block.size).floor_()
+            stratum -= block.size * (stratum >= block.size)
         return jitter.add_(stratum).div_(block.size).clamp_(max=1 - 2**-24)
 
     def _strata(self, call: int, block: _Block, units: int) -> Tensor:
