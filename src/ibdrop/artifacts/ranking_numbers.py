@@ -224,7 +224,7 @@ def _converging(some: Predictive, labels: Tensor, whole: Tensor) -> Row:
         return _estimates(part, labels)
 
     values, errors = estimates(some), some.standard_error(estimates)
-    row = {}
+    row: Row = {}
     for name, value, error in zip(CONVERGING, values.tolist(), errors.tolist(), strict=False):
         row |= {name: value, f"{name}_se": "" if math.isnan(error) else error}
     count = len(CONVERGING)
