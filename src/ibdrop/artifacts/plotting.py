@@ -106,7 +106,8 @@ def save(figure: Figure, path: Path) -> Path:
     content = io.BytesIO()
     with matplotlib.style.context(["default", STYLE]):
         figure.dpi = STYLE["savefig.dpi"]
-        FigureCanvasAgg(figure).print_png(content, metadata={"Software": None})
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(content, metadata={"Software": None})
     return write_bytes(path, content.getvalue())
 
 
