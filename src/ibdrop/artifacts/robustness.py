@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def draw(table: Path, means: Path) -> Figure:
         axes.tick_params(labelbottom=place + ACROSS >= len(shown))
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    _legend(figure, panels[0])
+    _legend(figure, panels[0], {row["prediction"] for row in rows})
     return figure
 
 
@@ -132,13 +132,15 @@ def _se(row: Mapping[str, str], name: str) -> float:
     return float(value) if value and value != "nan" else 0.0
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _legend(figure: Figure, axes: Axes, predictions: Container[str]) -> None:
     lines = [
         axes.plot([], [], dashes, color=INK, linewidth=width, label=name)[0]
         for name, (dashes, width) in PREDICTIONS.items()
+        if name in predictions
     ]
     figure.legend(handles=lines, loc="outside upper right", ncols=2)
-    figure.supxlabel("severity (0: as they were; bands: ± 2 Monte Carlo standard errors)", size=10)
+    bands = "; bands: ± 2 Monte Carlo standard errors" if len(lines) > 1 else ""
+    figure.supxlabel(f"severity (0: as they were{bands})", size=10)
 
 
 def write_contact_sheet(
