@@ -75,9 +75,9 @@ def kl_bernoulli(excess: Tensor, prior: float) -> Tensor:
 
 def _mostly_kept(delta: Tensor, pi: float) -> Tensor:
     r""":math:`\log(q / \pi) - (1 - q) \delta`, which cancels where :math:`q` is small."""
-    start = logit(pi)
-    above = (1 - pi) / pi * torch.sigmoid(start + delta) * -torch.expm1(-delta)
-    return torch.log1p(above) - torch.sigmoid(-start - delta) * delta
+    lost = torch.sigmoid(-logit(pi) - delta)
+    above = (1 / pi - 1) * (lost - 1) * torch.expm1(-delta)
+    return torch.log1p(above) - lost * delta
 
 
 def _mostly_dropped(delta: Tensor, pi: float) -> Tensor:
@@ -89,11 +89,13 @@ def _mostly_dropped(delta: Tensor, pi: float) -> Tensor:
 def _series(delta: Tensor, pi: float) -> Tensor:
     r""":math:`\int_0^\delta s \, q(1 - q) \, ds` term by term; 1e-7 of it are left out at 0.1."""
     v, skew = pi * (1 - pi), 1 - 2 * pi
-    terms = (1 / 2, skew / 3, (1 - 6 * v) / 8, skew * (1 - 12 * v) / 30)
-    total = (1 - 30 * v + 120 * v * v) / 144 * delta
-    for term in terms[:0:-1]:
-        total = (total + term) * delta
-    return v * delta * delta * (total + terms[0])
+    square = delta * delta
+    total = v / 2 + square * (
+        v * (1 - 6 * v) / 8 + square * (v * (1 - 30 * v + 120 * v * v) / 144)
+    )
+    if skew != 0:
+        total = total + delta * (v * skew / 3 + square * (v * skew * (1 - 12 * v) / 30))
+    return square * total
 
 
 def check_relaxation(temperature: float, evaluation: str) -> None:
