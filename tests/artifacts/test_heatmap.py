@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ibdrop.artifacts.heatmap import KLHeatmap, choose
+from ibdrop.artifacts.heatmap import KLHeatmap, choose, kl_maps
 from ibdrop.files import read_csv
+from ibdrop.models.base import Prediction
+from ibdrop.noise.base import Noisy, spread
 
 
 def test_heat_maps_hold_the_nats_of_the_layers(synthetic: SimpleNamespace, tmp_path: Path) -> None:
@@ -65,3 +67,13 @@ def test_examples_are_spread_over_the_classes() -> None:
     assert labels[chosen - 100].tolist() == [0, 0, 1, 1, 2, 2]
     assert not torch.equal(chosen, choose(index, labels, 6, 1))
     assert len(choose(index, labels, 500, 0)) == 102
+
+
+def test_a_price_of_weights_makes_no_map() -> None:
+    z = torch.ones(3, 4, 5, 5)
+    layers = {
+        "D0": Noisy(z, torch.rand(3, 4, 5, 5)),
+        "D1": Noisy(z, spread(torch.rand(4), z)),
+        "D2": Noisy(z[:, :, 0, 0], torch.rand(3, 4)),
+    }
+    assert list(kl_maps(Prediction(torch.zeros(3, 2), layers))) == ["D0"]

@@ -42,7 +42,14 @@ class Artifact(ABC):
 
     The order of calls is `begin`, `update` for each batch, `write`. Every artifact writes its
     numbers first (CSV, NPZ) and draws its pictures from those very files.
+
+    Attributes:
+        rounds: How often `write` goes over the images once more, for progress bars.
+        on_images: To be called in `write` with the number of images gone over.
     """
+
+    rounds: int = 0
+    on_images: Callable[[int], None] = staticmethod(lambda images: None)
 
     def begin(self, trained: Trained) -> None:
         """Starts a pass; forgets whatever an earlier one gathered."""

@@ -135,8 +135,15 @@ class KLHeatmap(Artifact):
 
 
 def kl_maps(prediction: Prediction) -> dict[str, Tensor]:
-    """KL summed over channels of each layer with positions, with shape :math:`(B, h, w)`."""
-    return {name: kl.double().sum(1) for name, kl in prediction.kls.items() if kl.ndim == 4}
+    """KL summed over channels of each layer with positions, with shape :math:`(B, h, w)`.
+
+    A price of weights, spread evenly over the positions, makes no map.
+    """
+    return {
+        name: kl.double().sum(1)
+        for name, kl in prediction.kls.items()
+        if kl.ndim == 4 and 0 not in kl.stride()[2:]
+    }
 
 
 def choose(index: Tensor, labels: Tensor, count: int, seed: int) -> Tensor:

@@ -78,6 +78,7 @@ class EntropyRanking(Artifact):
     """
 
     block = 1000
+    rounds = 1
 
     def __init__(
         self,
@@ -139,9 +140,7 @@ class EntropyRanking(Artifact):
                 design=self.design,
                 groups=min(self.groups, self.passes),
             )
-            found = pool(
-                [sampler(self._inputs(part), part).cpu() for part in index.split(self.block)]
-            )
+            found = pool([self._part(sampler, part) for part in index.split(self.block)])
         except NoNoiseError:
             if self.needs_noise:
                 raise
@@ -150,6 +149,11 @@ class EntropyRanking(Artifact):
         if found.passes < self.passes:
             notes = [NO_DRAWS, *notes]
         return found, "; ".join(notes)
+
+    def _part(self, sampler: MonteCarlo, index: Tensor) -> Predictive:
+        found = sampler(self._inputs(index), index).cpu()
+        self.on_images(len(index))
+        return found
 
     def _deterministic(self, index: Tensor) -> Predictive:
         parts = index.split(self.block)

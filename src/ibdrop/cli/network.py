@@ -15,7 +15,7 @@ from ibdrop.artifacts.base import Trained
 from ibdrop.config.location import conf_dir
 from ibdrop.errors import ConfigError, RunError
 from ibdrop.learning.progress import bar
-from ibdrop.runs.evaluate import infer
+from ibdrop.runs.evaluate import images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.reload import trained as reloaded
 
@@ -63,7 +63,7 @@ def infer_again(
     options = build.options(run.config)
     artifacts = build.artifacts(run.config, names)
     trained = trained or reload(run)
-    count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
+    count = images_to_see(trained, artifacts, options.limit_images)
     with writing(folder), bar(shown=options.progress) as progress:
         task = progress.add_task("test", total=count, figures="")
         return infer(

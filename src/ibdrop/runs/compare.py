@@ -18,6 +18,8 @@ DIRECTION = {
     "test_nll": "↓",
     "test_brier": "↓",
     "test_ece": "↓",
+    "test_adaptive_ece": "↓",
+    "test_aurc": "↓",
 }
 UNITS = {"test_nll": "nats", "kl_total": "nats/image", "kl": "nats/image", "kl_per_unit": "nats"}
 FACTS = ("status", "epoch", "seconds", "parameters", "train_images", "effective_beta", "device")

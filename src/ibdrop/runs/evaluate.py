@@ -14,7 +14,7 @@ from ibdrop.learning.loader import batches
 from ibdrop.learning.monitor import LayerMonitor
 from ibdrop.merit import plain_figures
 
-__all__ = ["infer", "test_figures"]
+__all__ = ["images_to_see", "infer", "test_figures"]
 
 FIGURES = ("images", "accuracy", "error", "nll", "brier", "ece", "adaptive_ece", "aurc")
 
@@ -37,7 +37,8 @@ def infer(
         folder: Where to write.
         batch_size: The number of images per batch; the figures do not depend on it.
         limit: The number of images to stop after.
-        on_batch: Called with the number of images of each batch, for a progress bar.
+        on_batch: Called with the number of images of each batch, for a progress bar; artifacts
+            that go over the images again call it too (`images_to_see`).
 
     Returns:
         The figures of the test set and the files written.
@@ -55,10 +56,20 @@ def infer(
             for artifact in artifacts.values():
                 artifact.update(batch, prediction)
             on_batch(len(batch.labels))
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [path for artifact in artifacts.values() for path in artifact.write(folder)]
+        folder.mkdir(parents=True, exist_ok=True)
+        for artifact in artifacts.values():
+            artifact.on_images = on_batch
+        files = [path for artifact in artifacts.values() for path in artifact.write(folder)]
     figures = test_figures(torch.cat(probabilities), torch.cat(labels))
     return figures | _layer_figures(monitor.figures()), files
+
+
+def images_to_see(
+    trained: Trained, artifacts: Mapping[str, Artifact], limit: int | None = None
+) -> int:
+    """The images that `infer` goes over, each as often as it does."""
+    count = min(len(trained.data.test), limit or len(trained.data.test))
+    return count * (1 + sum(artifact.rounds for artifact in artifacts.values()))
 
 
 def test_figures(probabilities: Tensor, labels: Tensor) -> dict[str, object]:

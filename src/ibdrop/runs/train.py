@@ -23,7 +23,7 @@ from ibdrop.learning.progress import TrainingProgress, bar, say
 from ibdrop.learning.recorder import Recorder
 from ibdrop.learning.trainer import TrainerOptions
 from ibdrop.runs import provenance
-from ibdrop.runs.evaluate import infer
+from ibdrop.runs.evaluate import images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.report import report
 
@@ -121,7 +121,7 @@ def _test(
     options: TrainerOptions,
     interruption: Interruption,
 ) -> dict[str, object]:
-    count = min(len(trained.data.test), options.limit_images or len(trained.data.test))
+    count = images_to_see(trained, artifacts, options.limit_images)
     with bar(shown=options.progress) as progress:
         task = progress.add_task("test", total=count, figures="")
 
