@@ -16,7 +16,7 @@ from ibdrop.sampling.designs import Draws
 from ibdrop.sampling.graph import Plain, Split, call
 from ibdrop.sampling.random import RANDOM, Answering, Rows
 
-__all__ = ["PASSIVE", "Tiles", "elementwise", "method"]
+__all__ = ["PASSIVE", "RELU", "Tiles", "elementwise", "method"]
 
 FUNCTIONS = {
     *(operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pow),
@@ -33,6 +33,10 @@ METHODS = {
 }
 MODULES = (nn.ReLU, nn.Softplus, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU)
 """What works unit by unit, and so on tensors with any number of leading axes."""
+
+RELU = (F.relu, torch.relu)
+FRESH = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+"""Modules whose output is new memory, which nobody else has seen."""
 
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """Modules that hand their input on in evaluation mode."""
@@ -131,8 +135,18 @@ class Tiles:
         return self._do(node, args, kwargs, passes, images)
 
     def _plainly(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda source: values[source])
+        given: Any = fx.map_arg((node.args, node.kwargs), lambda source: values[source])
+        args, kwargs = given
+        return self._call(node, args, kwargs)
+
+    def _call(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.target in RELU and self._fresh(node.all_input_nodes[0]):
+            return args[0].relu_()
         return call(self.split.root, node, args, kwargs)
+
+    def _fresh(self, node: fx.Node) -> bool:
+        """Whether a value may be overwritten by its only reader: new pages cost as much again."""
+        return len(node.users) == 1 and isinstance(self.split.module(node), FRESH)
 
     def _arguments(
         self,
@@ -170,7 +184,7 @@ class Tiles:
             with drawing_from(source), Answering(source):
                 found = call(self.split.root, node, args, kwargs)
         else:
-            found = call(self.split.root, node, args, kwargs)
+            found = self._call(node, args, kwargs)
         if not self.folds[node]:
             return found
         return tree_map(lambda x: _unfold(x, len(passes), len(images)), found)
