@@ -68,4 +68,4 @@ def uniform(key: Tensor, count: int) -> Tensor:
         Draws with shape :math:`(*, count)`.
     """
     bits = words(key, -(-count // 2)).view(torch.int32)[..., :count]
-    return (bits >> 9).float().add_(0.5).mul_(2.0**-23).add_(0.5)
+    return (bits >> 9).float().mul_(2.0**-23).add_(0.5 + 2.0**-24)

@@ -151,7 +151,7 @@ class Draws:
             first = range(block.start, block.start + 1)
             step = uniform(self._keys(call, "rotation", first, images), units)
             stratum = stratum + step.mul_(block.size).floor_()
-            stratum -= block.size * (stratum >= block.size)
+            stratum.sub_((stratum >= block.size).float(), alpha=block.size)
         return jitter.add_(stratum).div_(block.size).clamp_(max=1 - 2**-24)
 
     def _strata(self, call: int, block: _Block, units: int) -> Tensor:
