@@ -306,6 +306,24 @@ def test_moments_of_logits_are_those_of_the_closed_form(sharing: str) -> None:
     assert ((found.logits.var(0) / variance - 1).abs() < 5 * (2.5 / 4000) ** 0.5).all()
 
 
+class Twice(OneLayer):
+    """Two masks in a row, with no product between them."""
+
+    def forward(self, images: Tensor, sample: bool | None = None) -> Prediction:
+        x = self.noise(torch.relu(self.noise(images, None, bool(sample)).z), None, bool(sample)).z
+        return Prediction(self.out(x), {})
+
+
+def test_masks_in_a_row_both_count() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(6, 30)
+    network = Twice(BinaryNoise(30, rate=0.3)).eval()
+    sampler = MonteCarlo(network, seed=5, passes=9, groups=3)
+    found = sampler(x, _numbers(x))
+    assert sampler.notes == []
+    assert_same(found, sample_whole(network, x))
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_dependent_passes_cancel_what_is_linear(design: str) -> None:
     torch.manual_seed(0)

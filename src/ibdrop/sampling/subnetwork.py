@@ -74,10 +74,17 @@ class Subnetworks(Tiles):
         )
 
     def logits(self, known: dict[fx.Node, Any], passes: range, images: Tensor) -> Tensor:
-        return torch.cat([self._one(known, t, images) for t in passes])
+        drawn = {mask: self._drawn(mask, passes, images) for mask in self.masks}
+        found = []
+        for s, t in enumerate(passes):
+            kept = {mask: rows[s].nonzero()[:, 0] for mask, rows in drawn.items()}
+            found.append(super().logits(known | kept, range(t, t + 1), images))
+        return torch.cat(found)
 
-    def _one(self, known: dict[fx.Node, Any], t: int, images: Tensor) -> Tensor:
-        return super().logits(known, range(t, t + 1), images)
+    def _drawn(self, mask: fx.Node, passes: range, images: Tensor) -> Tensor:
+        """Which channels each pass keeps, with shape (S, C)."""
+        call, channels = self.split.calls[mask], self.shapes[mask][1]
+        return self.draws.kept(call, passes, images, channels, self._rate(mask))[:, 0]
 
     def _step(
         self,
@@ -90,30 +97,21 @@ class Subnetworks(Tiles):
         source = node.all_input_nodes[0] if node.all_input_nodes else node
         part = values.get(source)
         if node in self.masks:
-            return self._drop(node, part, known, values, passes, images)
+            return self._drop(node, part, known, values)
         module = self._affine(node)
         if module is not None and (isinstance(part, Part) or node in self.before):
-            return self._multiply(node, module, part, known, values, passes, images)
+            return self._multiply(node, module, part, known, values, len(images))
         if isinstance(part, Part) and (node in self.before or node in self.after):
             return part._replace(x=self._each(node, part))
         return super()._step(node, known, values, passes, images)
 
-    def _drop(
-        self, node: fx.Node, part: Any, known: Any, values: Any, passes: range, images: Tensor
-    ) -> Part:
+    def _drop(self, node: fx.Node, part: Any, known: Any, values: Any) -> Part:
         rate = self._rate(node)
-        if isinstance(part, Part):
+        if isinstance(part, Part) and self.before.get(node.all_input_nodes[0]) is node:
             return part._replace(scale=1 / (1 - rate))
-        kept = self._kept(node, passes, images)
+        kept = known[node]
         x = self._lifted(node.all_input_nodes[0], known, values)[0]
         return Part(_select(x, kept), kept, x.shape[1], 1 / (1 - rate))
-
-    def _kept(self, mask: fx.Node, passes: range, images: Tensor) -> Tensor:
-        units = self.shapes[mask][1]
-        first = self.split.calls[mask]
-        return self.draws.kept(first, passes, images, units, self._rate(mask))[0, 0].nonzero()[
-            :, 0
-        ]
 
     def _multiply(
         self,
@@ -122,20 +120,19 @@ class Subnetworks(Tiles):
         part: Any,
         known: Any,
         values: Any,
-        passes: range,
-        images: Tensor,
+        images: int,
     ) -> Any:
         """The product, of the inputs that are there to the outputs that are read."""
         weight, bias = module.weight, module.bias
         mask = self.before.get(node)
-        kept = None if mask is None else self._kept(mask, passes, images)
+        kept = None if mask is None else known[mask]
         if kept is not None:
             weight, bias = weight.index_select(0, kept), None if bias is None else bias[kept]
         if isinstance(part, Part):
             x, weight = part.x, weight.index_select(1, part.kept).mul_(part.scale)
         else:
             x = self._lifted(node.all_input_nodes[0], known, values)[0].expand(
-                len(images), *self.shapes[node.all_input_nodes[0]][1:]
+                images, *self.shapes[node.all_input_nodes[0]][1:]
             )
         if isinstance(module, nn.Linear):
             y = _linear(x, weight, bias)
