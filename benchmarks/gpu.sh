@@ -16,6 +16,14 @@ python benchmarks/clutter.py --device cuda --root "$data" --output "$results/clu
 for case in allcnn mlp; do
     python benchmarks/train_step.py --case "$case" --output "$results/train_step_${case}_cuda.json"
 done
+mnist="$runs/mc_dropout_mnist"
+ibdrop train trainer=gpu experiment=mc_dropout_mnist dataset.root="$data" hydra.run.dir="$mnist"
+python benchmarks/sampling.py --device cuda --case lenet --run "$mnist" --images 10000 \
+    --checked 1000 --singles 20 --output "$results/sampling_lenet_cuda.json"
+python benchmarks/sampling.py --device cuda --case lenet --run "$mnist" --images 10000 --memory \
+    --output "$results/sampling_memory_cuda.json"
+python benchmarks/sampling.py --device cuda --case allcnn --images 512 \
+    --output "$results/sampling_allcnn_cuda.json"
 for beta in 0.5 0.01; do
     folder="$runs/cluttered_mnist_beta-$beta"
     ibdrop train trainer=gpu dataset=cluttered_mnist dataset.root="$data" model=allcnn \

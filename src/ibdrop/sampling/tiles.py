@@ -38,6 +38,10 @@ RELU = (F.relu, torch.relu)
 FRESH = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
 """Modules whose output is new memory, which nobody else has seen."""
 
+CACHE = 24 << 20
+FEWEST = 16
+MANY = 1 << 40
+
 PASSIVE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 """Modules that hand their input on in evaluation mode."""
 
@@ -76,6 +80,7 @@ class Tiles:
         self.constants: dict[fx.Node, Any] = {}
         for node in split.constants:
             self.constants[node] = self._plainly(node, self.constants)
+        self.joined = set(split.frontier) - {split.images}
         self.row_bytes, self.image_bytes = split.row_bytes, split.image_bytes
         self.folds = {
             node: not (elementwise(split, node) or method(node) in (getattr, operator.getitem))
@@ -85,9 +90,22 @@ class Tiles:
     def prefix(self, inputs: Tensor) -> dict[fx.Node, Any]:
         """Computes what does not depend on draws, once for all passes.
 
+        On the CPU a few images at a time, such that they stay in the cache.
+
         Arguments:
             inputs: What the network reads, with shape :math:`(B, C, H, W)`.
         """
+        size = max(FEWEST, CACHE // self.image_bytes) if inputs.device.type == "cpu" else MANY
+        parts = [self._prefix(part) for part in inputs.split(size)]
+        if len(parts) == 1:
+            return parts[0]
+        ours = [node for node in parts[0] if node in self.joined]
+        if not all(isinstance(parts[0][node], Tensor) for node in ours):
+            return self._prefix(inputs)
+        joined = {node: torch.cat([part[node] for part in parts]) for node in ours}
+        return {**self.constants, **joined, self.split.images: inputs}
+
+    def _prefix(self, inputs: Tensor) -> dict[fx.Node, Any]:
         values = {**self.constants, self.split.images: inputs}
         for node in self.split.prefix:
             if node is not self.split.images:
