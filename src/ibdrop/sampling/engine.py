@@ -31,7 +31,7 @@ SILENT = 64
 MOST_ROWS = 4096
 """Rows of a tile: more are no faster, and on the CPU they fall out of the cache."""
 
-MEBIBYTES = {"cpu": 256.0, "cuda": 4096.0}
+MEBIBYTES = {"cpu": 64.0, "cuda": 4096.0}
 """What the activations of a tile may take."""
 
 TOLERANCE = 1e-3
@@ -79,7 +79,7 @@ class MonteCarlo:
             products. `row` draws for each image: means over a data set become sharper.
         design: How the passes of a group hang together, see `ibdrop.sampling.designs.Draws`.
         groups: The number of independent groups of passes, for standard errors; at most `passes`.
-        memory: Mebibytes for the activations of a tile; `None` for 256 on the CPU, 4096 on CUDA.
+        memory: Mebibytes for the activations of a tile; `None` for 64 on the CPU, 4096 on CUDA.
 
     Raises:
         ValueError: An argument is out of its range, or the model is in training mode.

@@ -131,10 +131,14 @@ class Split:
         return [node for node in self.prefix if node in read & ours or node is self.output]
 
     @property
-    def image_bytes(self) -> int:
-        """The most bytes per image alive at once in the prefix, and what the suffix keeps."""
-        held = sum(self.seen.weights[node] for node in self.frontier)
-        return max(1, held + self._peak(self.prefix))
+    def held_bytes(self) -> int:
+        """The bytes per image that the suffix reads of the prefix."""
+        return max(1, sum(self.seen.weights[node] for node in self.frontier))
+
+    @property
+    def prefix_bytes(self) -> int:
+        """The most bytes per image alive at once in the prefix."""
+        return max(1, self._peak(self.prefix))
 
     @property
     def row_bytes(self) -> int:

@@ -81,7 +81,10 @@ class Tiles:
         for node in split.constants:
             self.constants[node] = self._plainly(node, self.constants)
         self.joined = set(split.frontier) - {split.images}
-        self.row_bytes, self.image_bytes = split.row_bytes, split.image_bytes
+        self.row_bytes, self.image_bytes = split.row_bytes, split.held_bytes
+        self.chunk = max(FEWEST, CACHE // split.prefix_bytes)
+        if draws.device.type != "cpu":
+            self.image_bytes, self.chunk = split.held_bytes + split.prefix_bytes, MANY
         self.folds = {
             node: not (elementwise(split, node) or method(node) in (getattr, operator.getitem))
             for node in split.suffix
@@ -95,8 +98,7 @@ class Tiles:
         Arguments:
             inputs: What the network reads, with shape :math:`(B, C, H, W)`.
         """
-        size = max(FEWEST, CACHE // self.image_bytes) if inputs.device.type == "cpu" else MANY
-        parts = [self._prefix(part) for part in inputs.split(size)]
+        parts = [self._prefix(part) for part in inputs.split(self.chunk)]
         if len(parts) == 1:
             return parts[0]
         ours = [node for node in parts[0] if node in self.joined]
