@@ -29,7 +29,7 @@ def complete(
         ("ibdrop zzz ", []),
         ("ibdrop data ", ["list", "fetch", "show"]),
         ("ibdrop completion z", ["zsh"]),
-        ("ibdrop train noise=inf", ["noise=information"]),
+        ("ibdrop train noise=inf", ["noise=information", "noise=information_binary"]),
         ("ibdrop train be", ["beta=", "beta_units=", "beta_warmup="]),
         ("ibdrop train model=mlp noise=binary noise.r", ["noise.rate="]),
         ("ibdrop train train", ["trainer.", "trainer="]),
@@ -100,7 +100,7 @@ def test_bash_fills_in_the_word(tmp_path: Path) -> None:
     query = """
     compopt() { :; }
     eval "$(ibdrop completion bash)"
-    COMP_LINE="ibdrop train noise=inf and more"; COMP_POINT=22; _ibdrop
+    COMP_LINE="ibdrop train noise=gau and more"; COMP_POINT=22; _ibdrop
     printf '%s\\n' "${COMPREPLY[@]}"
     """
     done = subprocess.run(
@@ -109,4 +109,4 @@ def test_bash_fills_in_the_word(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "noise=information\n"
+    assert done.stdout == "noise=gaussian\n"

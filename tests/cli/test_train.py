@@ -19,7 +19,10 @@ from ibdrop.cli.jobs import varying
 from ibdrop.cli.main import main
 from ibdrop.errors import ConfigError, Interrupted, TrainingError
 
-NOISES = "the options of noise are binary, constant_lognormal, gaussian, information, none"
+NOISES = (
+    "the options of noise are binary, concrete, constant_lognormal, gaussian, information, "
+    "information_binary, none, sparse_variational, variational"
+)
 
 
 class Training:
@@ -83,7 +86,7 @@ class TestMistakes:
             (["model.widht=1"], "no such key 'model.widht'; did you mean 'model.width'?"),
             (
                 ["noise=binary", "noise.max_alpha=1"],
-                "no such key 'noise.max_alpha'; noise=binary has noise.rate",
+                "no such key 'noise.max_alpha'; noise=binary has noise.rate, noise.whole_channels",
             ),
             (
                 ["noise=none", "noise.max_alpha=1"],
