@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "ImageData", "ImageSet", "ImageSpec", "StaticImages"]
+__all__ = ["Batch", "ImageData", "ImageSet", "ImageSpec", "StaticImages", "Transform", "UnitRange"]
 
 
 class ImageSpec(NamedTuple):
@@ -40,6 +40,8 @@ class Batch(NamedTuple):
         masks: Strokes of the target as bool, with shape :math:`(B, H, W)`; `None` likewise.
         distractors: Corner (top, left) of each distractor in pixels, with shape
             :math:`(B, D, 2)`; `None` where there are none.
+        nuisance: Class of what is in the image and must not matter, as int64 with shape
+            :math:`(B)`; `None` where there is no such thing.
     """
 
     index: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
@@ -48,10 +50,17 @@ class Batch(NamedTuple):
     boxes: Tensor | None = None
     masks: Tensor | None = None
     distractors: Tensor | None = None
+    nuisance: Tensor | None = None
 
 
 class ImageSet(ABC):
-    """A numbered collection of images; image `i` of epoch `e` never depends on its batch."""
+    """A numbered collection of images; image `i` of epoch `e` never depends on its batch.
+
+    Attributes:
+        resident: Whether the images live on the device; if not, each batch is read from disk.
+    """
+
+    resident: bool = True
 
     @abstractmethod
     def __len__(self) -> int:
@@ -69,6 +78,16 @@ class ImageSet(ABC):
     @abstractmethod
     def to(self, device: torch.device) -> ImageSet:
         """Gives the same set with its data on `device`."""
+
+    def prefetch(self, index: Tensor, epoch: int = 0) -> None:
+        """Hears which batch will be asked for next, so that it can be made ready meanwhile.
+
+        A set whose images are at hand has nothing to do; one that wraps another passes it on.
+
+        Arguments:
+            index: As for `batch`.
+            epoch: As for `batch`.
+        """
 
 
 class StaticImages(ImageSet):
@@ -94,6 +113,35 @@ class StaticImages(ImageSet):
         return StaticImages(self.images.to(device), self.labels.to(device))
 
 
+class Transform(ABC):
+    """Turns uint8 pixels into what the network reads."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """Transforms images.
+
+        Arguments:
+            images: Pixels as uint8, with shape :math:`(B, C, H, W)`.
+
+        Returns:
+            float32 with the same shape.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device) -> Transform:
+        """Gives the same transform with its numbers on `device`."""
+
+
+class UnitRange(Transform):
+    """Black is 0 and white is 1."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.float().div_(255)
+
+    def to(self, device: torch.device) -> UnitRange:
+        return self
+
+
 @dataclass(frozen=True)
 class ImageData:
     """A data set: what it looks like, and its three splits.
@@ -107,6 +155,7 @@ class ImageData:
         val: The images that select the model.
         test: The images that judge it.
         note: One sentence for the report where something about the data must be said.
+        transform: Turns pixels into what the network reads.
     """
 
     name: str
@@ -115,12 +164,14 @@ class ImageData:
     val: ImageSet
     test: ImageSet
     note: str = ""
+    transform: Transform = field(default_factory=UnitRange)
 
     def to(self, device: torch.device) -> ImageData:
         """Gives the same data on `device`."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
-        return ImageData(self.name, self.spec, train, val, test, self.note)
+        transform = self.transform.to(device)
+        return ImageData(self.name, self.spec, train, val, test, self.note, transform)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Turns uint8 pixels into what the network reads, here float32 in [0, 1]."""
-        return images.float().div_(255)
+        """Turns uint8 pixels into what the network reads."""
+        return self.transform(images)
