@@ -109,7 +109,7 @@ def test_fetch_brings_the_files_once(
     file = File("digits", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), packed)
     mirror = f"http://127.0.0.1:{server.server_address[1]}/"
     source = MNIST._replace(files=(file,), mirrors=(mirror,))
-    monkeypatch.setitem(datasets.SOURCES, "mnist", source)
+    monkeypatch.setitem(datasets.SOURCES, "mnist", (source,))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     try:
         assert run("fetch", "mnist", "--root", "here") == 0
@@ -127,7 +127,7 @@ def test_fetch_without_a_network_says_so(
     nearby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = MNIST._replace(mirrors=("http://127.0.0.1:9/",))
-    monkeypatch.setitem(datasets.SOURCES, "mnist", source)
+    monkeypatch.setitem(datasets.SOURCES, "mnist", (source,))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert run("fetch", "mnist") == 2
     said = capsys.readouterr().err.splitlines()[-1]
@@ -142,7 +142,8 @@ def test_fetch_without_a_network_says_so(
         ("mnsit", "no such data set 'mnsit'; did you mean 'mnist'?"),
         (
             "xyz",
-            "no such data set 'xyz'; there are cluttered_digits, cluttered_mnist, digits, mnist",
+            "no such data set 'xyz'; there are arrays, cifar10, cluttered_digits, cluttered_mnist,"
+            " digits, double_mnist, fashion_mnist, image_folder, mnist, occluded_cifar",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def list_data(arguments: Namespace) -> int:
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("made from", "licence"):
         table.add_column(column, overflow="fold")
-    for name, source in sorted(SOURCES.items()):
+    for name, source in [(name, one) for name, all_ in sorted(SOURCES.items()) for one in all_]:
         size = f"{source.size / 1e6:.0f} MB" if source.files else "-"
         origin = Text(f"{source.name} ({source.origin})")
         table.add_row(
@@ -47,15 +47,19 @@ def list_data(arguments: Namespace) -> int:
 
 def fetch_data(arguments: Namespace) -> int:
     """`ibdrop data fetch`: the files of one data set."""
-    source = SOURCES.get(arguments.name)
-    if source is None:
+    if arguments.name not in SOURCES:
         near = difflib.get_close_matches(arguments.name, SOURCES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(SOURCES))}"
         raise DataError(f"no such data set '{arguments.name}'; {hint}")
+    for source in SOURCES[arguments.name]:
+        _fetch(arguments.name, source, _root(arguments))
+    return 0
+
+
+def _fetch(name: str, source: Source, root: Path) -> None:
     if not source.files:
-        _say(f"{arguments.name} comes with {source.name}; there is nothing to fetch")
-        return 0
-    root = _root(arguments)
+        _say(f"{name} comes with {source.name}; there is nothing to fetch")
+        return
     with _bars() as watch:
         fetched = fetch(source, root, watch=watch)
     if fetched:
@@ -63,7 +67,6 @@ def fetch_data(arguments: Namespace) -> int:
         _say(f"{source.name}: {files} fetched into {root / source.folder}")
     else:
         _say(f"{source.name}: all files are in {root / source.folder}, whole")
-    return 0
 
 
 def show_data(arguments: Namespace) -> int:

@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from ibdrop.errors import DataError
 
-__all__ = ["MNIST", "SCIKIT_LEARN", "SOURCES", "File", "Source", "read"]
+__all__ = [
+    "CIFAR10",
+    "FASHION_MNIST",
+    "MNIST",
+    "SCIKIT_LEARN",
+    "SOURCES",
+    "Archive",
+    "File",
+    "Source",
+    "read",
+    "verify",
+]
 
 
 class File(NamedTuple):
@@ -20,14 +31,30 @@ class File(NamedTuple):
     Attributes:
         name: Its name, without `.gz`.
         size: Its size in bytes, unpacked.
-        sha256: The checksum of the unpacked content.
-        packed_md5: The checksum of `NAME.gz`, as it is downloaded.
+        sha256: The checksum of the unpacked content; empty where none is known.
+        packed_md5: The checksum of `NAME.gz`, as it is downloaded; empty if it comes otherwise.
+        md5: Another checksum of the unpacked content; empty where none is known.
     """
 
     name: str
     size: int
-    sha256: str
-    packed_md5: str
+    sha256: str = ""
+    packed_md5: str = ""
+    md5: str = ""
+
+
+class Archive(NamedTuple):
+    """The packed archive that all files of a source come in.
+
+    Attributes:
+        name: Its name, that of a gzipped tar file.
+        size: Its size in bytes.
+        md5: Its checksum.
+    """
+
+    name: str
+    size: int
+    md5: str
 
 
 class Source(NamedTuple):
@@ -40,7 +67,9 @@ class Source(NamedTuple):
         origin: Who made the data.
         folder: The folder of the files inside the data root; empty if they are installed.
         files: The files.
-        mirrors: Addresses of folders that hold the packed files, the best one first.
+        mirrors: Addresses of folders that hold the packed files or the archive, the best one
+            first.
+        archive: What all files come in; without it each comes by itself, as `NAME.gz`.
     """
 
     name: str
@@ -50,6 +79,7 @@ class Source(NamedTuple):
     folder: str = ""
     files: tuple[File, ...] = ()
     mirrors: tuple[str, ...] = ()
+    archive: Archive | None = None
 
     @property
     def size(self) -> int:
@@ -101,13 +131,53 @@ MNIST = Source(
     ),
 )
 
-SOURCES = {
-    "cluttered_digits": SCIKIT_LEARN,
-    "digits": SCIKIT_LEARN,
-    "cluttered_mnist": MNIST,
-    "mnist": MNIST,
+FASHION_MNIST = Source(
+    name="Fashion-MNIST",
+    images=70_000,
+    licence="MIT",
+    origin="H. Xiao, K. Rasul, R. Vollgraf; Zalando, 2017",
+    folder="FashionMNIST/raw",
+    files=(
+        File("train-images-idx3-ubyte", 47_040_016, packed_md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        File("train-labels-idx1-ubyte", 60_008, packed_md5="25c81989df183df01b3e8a0aad5dffbe"),
+        File("t10k-images-idx3-ubyte", 7_840_016, packed_md5="bef4ecab320f06d8554ea6380940ec79"),
+        File("t10k-labels-idx1-ubyte", 10_008, packed_md5="bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+    mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+)
+
+CIFAR10 = Source(
+    name="CIFAR-10",
+    images=60_000,
+    licence="not stated",
+    origin="A. Krizhevsky, V. Nair, G. Hinton; from Tiny Images, 2009",
+    folder="cifar-10-batches-py",
+    files=(
+        File("data_batch_1", 31_035_704, md5="c99cafc152244af753f735de768cd75f"),
+        File("data_batch_2", 31_035_320, md5="d4bba439e000b95fd0a9bffe97cbabec"),
+        File("data_batch_3", 31_035_999, md5="54ebc095f3ab1f0389bbae665268c751"),
+        File("data_batch_4", 31_035_696, md5="634d18415352ddfa80567beed471001a"),
+        File("data_batch_5", 31_035_623, md5="482c414d41f54cd18b22e5b47cb7c3cb"),
+        File("test_batch", 31_035_526, md5="40351d587109b95175f43aff81a1287e"),
+        File("batches.meta", 158, md5="5ff9c542aee3614f3951f8cda6e48888"),
+    ),
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    archive=Archive("cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a"),
+)
+
+SOURCES: dict[str, tuple[Source, ...]] = {
+    "arrays": (),
+    "cifar10": (CIFAR10,),
+    "cluttered_digits": (SCIKIT_LEARN,),
+    "cluttered_mnist": (MNIST,),
+    "digits": (SCIKIT_LEARN,),
+    "double_mnist": (MNIST,),
+    "fashion_mnist": (FASHION_MNIST,),
+    "image_folder": (),
+    "mnist": (MNIST,),
+    "occluded_cifar": (CIFAR10, MNIST),
 }
-"""The source of each data set that comes with ibdrop."""
+"""What each data set that comes with ibdrop is made of; nothing: the user's own files."""
 
 
 def read(source: Source, file: File, root: Path) -> bytes:
@@ -152,16 +222,25 @@ def verify(content: bytes, file: File, path: Path, remedy: str) -> None:
             f"{path} is damaged: it holds {len(content):,} bytes and should hold"
             f" {file.size:,}; delete it and {remedy}"
         )
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
-        raise DataError(
-            f"{path} is not the original: its SHA-256 is {found[:12]}… and should be"
-            f" {file.sha256[:12]}…; delete it and {remedy}"
-        )
+    for kind, wanted in (("SHA-256", file.sha256), ("MD5", file.md5)):
+        found = hashlib.new(kind.replace("-", ""), content).hexdigest() if wanted else wanted
+        if found != wanted:
+            raise DataError(
+                f"{path} is not the original: its {kind} is {found[:12]}… and should be"
+                f" {wanted[:12]}…; delete it and {remedy}"
+            )
 
 
 def _fetch(source: Source, root: Path) -> str:
-    return f"run `ibdrop data fetch {source.name.lower()} --root {shlex.quote(str(root))}`"
+    alone = next(
+        (
+            name
+            for name, made_of in SOURCES.items()
+            if [one.name for one in made_of] == [source.name]
+        ),
+        source.name.lower(),
+    )
+    return f"run `ibdrop data fetch {alone} --root {shlex.quote(str(root))}`"
 
 
 def _is_there(folder: Path, file: File) -> bool:
