@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hydra.utils
@@ -83,9 +83,22 @@ def options(config: Config) -> TrainerOptions:
 
 
 def data(config: Config) -> ImageData:
-    """The data set, on the CPU."""
+    """The data set with its training images augmented, on the CPU.
+
+    Raises:
+        ConfigError: The data set or the augmentation refuses a value.
+        DataError: The data are missing or damaged.
+    """
+    # Runs trained before there was augmentation have no such node.
+    vary = _make(config, "augment") if config.get("augment") else None
     found: ImageData = _make(config, "dataset", seed=config["seed"])
-    return found
+    if vary is None:
+        return found
+    try:
+        train = vary(found.train, found.spec, config["seed"])
+    except ValueError as error:
+        raise ConfigError([f"augment: {error}"]) from error
+    return found if train is found.train else replace(found, train=train)
 
 
 def model(config: Config, spec: ImageSpec) -> nn.Module:

@@ -28,6 +28,7 @@ SOUND: Config = {
     "noise": {"_target_": "ibdrop.noise.baselines.BinaryNoise", "_partial_": True, "rate": 0.5},
     "init": {"_target_": "ibdrop.initialisers.default", "_partial_": True},
     "dataset": {"_target_": "ibdrop.data.digits.cluttered_digits"},
+    "augment": {"_target_": "ibdrop.data.augment.Augmentation"},
     "optim": {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.1},
     "schedule": {"_target_": "ibdrop.learning.schedule.Constant"},
     "trainer": {"_target_": "ibdrop.learning.trainer.TrainerOptions", "device": "cpu"},

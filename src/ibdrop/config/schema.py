@@ -30,7 +30,17 @@ STABLE = hydra.__version__.startswith("1.3.")
 SWEEPING = re.compile(r"^\+?(sweep|experiment)=|=[^\[{'\"]*,|=(choice|range|glob|interval)\(")
 """Overrides that make a sweep, or choose the file that does."""
 
-GROUPS = ("model", "noise", "init", "dataset", "optim", "schedule", "trainer", "artifacts")
+GROUPS = (
+    "model",
+    "noise",
+    "init",
+    "dataset",
+    "augment",
+    "optim",
+    "schedule",
+    "trainer",
+    "artifacts",
+)
 """The parts of a run, each a node of the config."""
 
 
@@ -52,6 +62,7 @@ class TrainConfig:
     noise: Any = MISSING
     init: Any = MISSING
     dataset: Any = MISSING
+    augment: Any = MISSING
     optim: Any = MISSING
     schedule: Any = MISSING
     trainer: Any = MISSING
