@@ -10,7 +10,7 @@ from ibdrop import __version__
 from ibdrop.cli import health
 from ibdrop.cli.doctor import main
 from ibdrop.cli.health import Finding, examine
-from ibdrop.data import sources
+from ibdrop.data import originals
 from ibdrop.data.sources import MNIST
 
 
@@ -170,5 +170,5 @@ def test_mnist_that_is_whole_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
     folder.mkdir(parents=True)
     for file in MNIST.files:
         (folder / file.name).touch()
-    monkeypatch.setattr(sources, "read", lambda source, file, root: b"")
+    monkeypatch.setattr(originals, "read", lambda source, file, root: b"")
     assert by_name()["MNIST"] == Finding("MNIST", "ok", f"whole, in {folder}")

@@ -177,7 +177,8 @@ def _digits() -> Finding:
 
 
 def _mnist() -> Finding:
-    from ibdrop.data.sources import MNIST, read
+    from ibdrop.data.originals import read
+    from ibdrop.data.sources import MNIST
 
     root = Path(os.environ.get("IBDROP_DATA", "data")).absolute()
     folder = root / MNIST.folder

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ibdrop.data.download import Progress, download
-from ibdrop.data.sources import File, Source, read, verify
+from ibdrop.data.originals import read, verify
+from ibdrop.data.sources import File, Source
 from ibdrop.errors import DataError
 from ibdrop.files import write_bytes
 
@@ -65,7 +66,7 @@ def _is_whole(source: Source, file: File, root: Path) -> bool:
 def _unpack(file: File, packed: Path) -> Path:
     try:
         content = gzip.decompress(packed.read_bytes())
-        verify(content, file, packed, "fetch it again")
+        verify(content, file, packed, "delete it and fetch it again")
         written = write_bytes(packed.with_suffix(""), content)
         packed.unlink()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-from torch import Tensor
-
 from ibdrop.data import sources
 from ibdrop.data.base import ImageData, ImageSpec, StaticImages
 from ibdrop.data.canvases import CLASSES, Digits, cluttered
+from ibdrop.data.idx import read_idx
+from ibdrop.data.splits import held_out
 from ibdrop.seeds import generator
 
 __all__ = ["cluttered_mnist", "mnist"]
@@ -32,18 +29,11 @@ def mnist(seed: int, *, root: str, val_images: int = 5_000) -> ImageData:
     Reference:
         LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
     """
-    (images, labels), test = _read(root)
-    if not 1 <= val_images < len(labels):
-        raise ValueError(f"val_images is {val_images}; it must be 1 to {len(labels) - 1}")
-    order = torch.randperm(len(labels), generator=generator(seed, "mnist", "val"))
-    val, train = order[:val_images], order[val_images:]
-    return ImageData(
-        "MNIST",
-        ImageSpec(1, 28, 28, CLASSES),
-        StaticImages(images[train, None], labels[train]),
-        StaticImages(images[val, None], labels[val]),
-        StaticImages(test.images[:, None], test.labels),
-    )
+    (images, labels), test = read_idx(sources.MNIST, root)
+    chooser = generator(seed, "mnist", "val")
+    train, val = held_out(images[:, None], labels, val_images, chooser)
+    held_back = StaticImages(test.images[:, None], test.labels)
+    return ImageData("MNIST", ImageSpec(1, 28, 28, CLASSES), train, val, held_back)
 
 
 def cluttered_mnist(
@@ -85,7 +75,7 @@ def cluttered_mnist(
         Achille & Soatto, Information Dropout (arXiv 1611.01353), section 6, on the generator of
         Mnih et al. (arXiv 1406.6247).
     """
-    (images, labels), test = _read(root)
+    (images, labels), test = read_idx(sources.MNIST, root)
     train = Digits(images[:PAPER_TRAIN], labels[:PAPER_TRAIN])
     val = Digits(images[PAPER_TRAIN:], labels[PAPER_TRAIN:])
     return cluttered(
@@ -99,20 +89,3 @@ def cluttered_mnist(
         sizes=(train_images, val_images, test_images),
         redraw=redraw,
     )
-
-
-def _read(root: str) -> tuple[Digits, Digits]:
-    """The digits for training and for test."""
-    folder = Path(root).expanduser()
-    images, labels, test_images, test_labels = (
-        _parse(sources.read(sources.MNIST, file, folder)) for file in sources.MNIST.files
-    )
-    return Digits(images, labels.long()), Digits(test_images, test_labels.long())
-
-
-def _parse(content: bytes) -> Tensor:
-    """An IDX file of bytes: its fourth byte is the number of dimensions, sizes follow."""
-    dimensions = content[3]
-    header = 4 * (dimensions + 1)
-    shape = [int.from_bytes(content[at : at + 4]) for at in range(4, header, 4)]
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).view(shape)

