@@ -13,15 +13,18 @@ from torch import Tensor
 
 from ibdrop.data.base import Batch, ImageSet, ImageSpec
 from ibdrop.data.counter import draw
-from ibdrop.data.framing import STEPS, Frame, reframed
+from ibdrop.data.framing import STEPS, Frame, reframed, window
 from ibdrop.data.pollution import LEVELS, quantiles
 from ibdrop.seeds import key
 
 __all__ = ["Augmentation", "Augmented"]
 
-CPU_CHUNK, CUDA_CHUNK = 2**19, 2**24
+CPU_CHUNK, CUDA_CHUNK = 2**20, 2**24
 FEWEST = 32
 """Values, and at least so many images, worked on at once; the result does not depend on it."""
+
+WIDE = 8
+"""Bytes of the integers that noise and crops work with, for each byte of an image."""
 
 FINE = 2**30
 DIGITS = 3
@@ -108,10 +111,11 @@ class Augmented(ImageSet):
     whatever the batch, the order or the device, and one kind does not change the draws of
     another.
 
-    Masks move along, by the nearest pixel; boxes are tight around them, or, where there are no
-    masks, around what is left of the box, and (0, 0, 0, 0) where that is nothing. A distractor
-    is known by the pixel that was its corner, which may now lie outside or be hidden; in a
-    mirrored image that is its upper right corner. Noise and cutout leave all these as they are.
+    Masks move along, by the nearest pixel, and know nothing of what a mirror adds; boxes are
+    tight around them, or, where there are no masks, around what is left of the box, and
+    (0, 0, 0, 0) where that is nothing. A distractor is known by the pixel that was its corner,
+    which may now lie outside or be hidden; in a mirrored image that is its upper right corner.
+    Noise and cutout leave all these as they are.
 
     Arguments:
         images: The images.
@@ -139,6 +143,7 @@ class Augmented(ImageSet):
     def batch(self, index: Tensor, epoch: int = 0) -> Batch:
         plain = self.images.batch(index, epoch)
         most = CPU_CHUNK if plain.images.device.type == "cpu" else CUDA_CHUNK
+        most //= WIDE if self.how.noise or self.how.crop < 1 else 1
         count = max(FEWEST, most // max(1, plain.images[:1].numel()))
         return _joined([self._varied(part, epoch) for part in _parts(plain, count)])
 
@@ -205,8 +210,7 @@ class Augmented(ImageSet):
             _stretch(length, middle - side // 2, side)
             for length, middle in zip((height, width), middles, strict=True)
         )
-        square = rows[:, None, :, None] & columns[:, None, None]
-        return torch.where(square, self._mean, images)
+        return torch.where(window(rows, columns), self._mean, images)
 
     def _stream(self, what: str, epoch: int) -> int:
         return key(self.seed, "augment", what, epoch)
