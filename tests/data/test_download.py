@@ -1,101 +1,21 @@
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import re
 import socket
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ibdrop.data.download import download
-from ibdrop.data.fetch import fetch
-from ibdrop.data.sources import File, Source
 from ibdrop.errors import DataError
+
+if TYPE_CHECKING:
+    from tests.data.conftest import Mirror
 
 CONTENT = bytes(range(256)) * 1000
 MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-class Mirror(ThreadingHTTPServer):
-    """A server that misbehaves as its addresses say, and remembers what it was asked for."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.asked: list[tuple[str, str | None]] = []
-        self.content = CONTENT
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are part of the test."""
-
-    def __call__(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{path}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Mirror
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        how = self.path.strip("/").split("/")[0]
-        first = not any(path == self.path for path, _ in self.server.asked)
-        self.server.asked.append((self.path, wanted))
-        content = self.server.content
-        if how == "wrong":
-            content = content[::-1]
-        if how == "missing":
-            self.send_error(404)
-        elif how == "busy" and first:
-            self.send_error(503)
-        elif how == "slow":
-            time.sleep(1)
-        elif how == "stalls":
-            self.answer(content[:1000], len(content))
-            time.sleep(1)
-        elif wanted and how != "whole":
-            self.part(content, int(wanted.removeprefix("bytes=").removesuffix("-")))
-        elif how in ("breaks", "whole") and first:
-            self.answer(content[: len(content) // 3], len(content))
-        elif how == "always":
-            self.answer(content[:1000], len(content))
-        else:
-            self.answer(content, len(content))
-
-    def part(self, content: bytes, start: int) -> None:
-        if start >= len(content):
-            self.send_error(416)
-        else:
-            self.answer(content[start:], len(content) - start, 206)
-
-    def answer(self, content: bytes, length: int, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Mirror()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def get(addresses: list[str], path: Path, **options: Any) -> Path:
@@ -189,6 +109,50 @@ def test_attempts_are_counted(mirror: Mirror, tmp_path: Path) -> None:
     assert len(mirror.asked) == 3
 
 
+def test_what_was_whole_before_an_interrupt_is_not_asked_for_again(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    assert get([mirror("good")], tmp_path / "file").read_bytes() == CONTENT
+    assert mirror.asked == []
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_page_in_place_of_the_file_is_not_kept(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.content = b"<html>please log in</html>"
+    said = refusal([mirror("good")], tmp_path / "file", size=len(CONTENT))
+    assert "127.0.0.1: gives another file (26 bytes, not 256,000)" in said
+    assert mirror.asked == [("/good", None)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_known_size_tells_a_cut_file_where_the_server_does_not(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    path = get([mirror("vague")], tmp_path / "file", size=len(CONTENT))
+    assert path.read_bytes() == CONTENT
+    assert mirror.asked == [("/vague", None), ("/vague", "bytes=1000-")]
+
+
+def test_no_server_can_send_more_than_the_known_size(mirror: Mirror, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    said = refusal(
+        [mirror("endless")],
+        tmp_path / "file",
+        size=len(CONTENT),
+        progress=lambda *state: seen.append(state),
+    )
+    assert "127.0.0.1: gives another file (MD5" in said
+    assert len(CONTENT) < seen[-1][0] < 2 * len(CONTENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["missing", "wrong", "slow"])
+def test_no_empty_folder_stays_behind(mirror: Mirror, tmp_path: Path, how: str) -> None:
+    refusal([mirror(how)], tmp_path / "a" / "b" / "file", timeout=0.1, attempts=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_name_is_said_to_be_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,42 +175,3 @@ def test_a_full_disk_is_named(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").symlink_to("/dev/full")
     said = refusal([mirror("good")], tmp_path / "file")
     assert said == f"cannot write {tmp_path}/file.part: No space left on device"
-
-
-@pytest.fixture
-def source(mirror: Mirror) -> Source:
-    """Two packed files on the mirror, the same content under both names."""
-    mirror.content = gzip.compress(CONTENT, mtime=0)
-    packed = hashlib.md5(mirror.content).hexdigest()
-    files = tuple(
-        File(name, len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), packed) for name in "ab"
-    )
-    return Source("Tiny", 2, "none", "nobody", "tiny/raw", files, (mirror("good/"),))
-
-
-def test_files_are_fetched_and_unpacked(source: Source, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny" / "raw"
-    assert fetch(source, tmp_path) == [folder / "a", folder / "b"]
-    assert sorted(file.name for file in folder.iterdir()) == ["a", "b"]
-    assert (folder / "a").read_bytes() == CONTENT
-    assert source.missing(tmp_path) == []
-
-
-def test_what_is_whole_stays_and_what_is_damaged_is_replaced(
-    source: Source, mirror: Mirror, tmp_path: Path
-) -> None:
-    fetch(source, tmp_path)
-    (tmp_path / "tiny" / "raw" / "b").write_bytes(b"damaged")
-    mirror.asked.clear()
-    assert fetch(source, tmp_path) == [tmp_path / "tiny" / "raw" / "b"]
-    assert mirror.asked == [("/good/b.gz", None)]
-    assert fetch(source, tmp_path) == []
-
-
-def test_a_mirror_with_the_right_md5_but_another_content_is_refused(
-    source: Source, tmp_path: Path
-) -> None:
-    files = (source.files[0]._replace(sha256="0" * 64),)
-    with pytest.raises(DataError, match=re.escape("a.gz is not the original: its SHA-256 is")):
-        fetch(source._replace(files=files), tmp_path)
-    assert not (tmp_path / "tiny" / "raw" / "a").exists()
