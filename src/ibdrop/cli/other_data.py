@@ -114,7 +114,7 @@ def _data(
     ]
     if problems:
         raise ConfigError(problems)
-    whole = OmegaConf.create({**config, "dataset": node})
+    whole = OmegaConf.create({**config, "dataset": node, "augment": None})
     resolved = OmegaConf.to_container(whole, resolve=True)
     assert isinstance(resolved, dict)
     plain = {str(key): value for key, value in resolved.items()}

@@ -10,7 +10,7 @@ from ibdrop.errors import IbdropError
 
 __all__ = ["REHEARSED", "refusal"]
 
-REHEARSED = ("noise", "optim", "schedule", "trainer", "artifacts")
+REHEARSED = ("noise", "augment", "optim", "schedule", "trainer", "artifacts")
 """Groups whose objects need neither data nor memory; the others speak up when they are built."""
 
 

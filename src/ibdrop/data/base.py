@@ -107,7 +107,8 @@ class StaticImages(ImageSet):
 
     def batch(self, index: Tensor, epoch: int = 0) -> Batch:
         place = index.to(self.images.device)
-        return Batch(index, self.images[place], self.labels[place])
+        images, labels = (part.index_select(0, place) for part in (self.images, self.labels))
+        return Batch(index, images, labels)
 
     def to(self, device: torch.device) -> StaticImages:
         return StaticImages(self.images.to(device), self.labels.to(device))

@@ -15,7 +15,7 @@ __all__ = ["trained"]
 
 
 def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
-    """Reloads the network of a run from its best checkpoint, with its data.
+    """Reloads the network of a run from its best checkpoint, with its data as they are.
 
     Arguments:
         run: The run.
@@ -27,7 +27,7 @@ def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
     """
     config = build.overridden(run.config, overrides)
     device = build.options(config).pick_device()
-    images = build.data(config).to(device)
+    images = build.data({**config, "augment": None}).to(device)
     network = build.model(config, images.spec).to(device)
     network.load_state_dict(load_checkpoint(run.checkpoints / "best.ckpt", device)["model"])
 
