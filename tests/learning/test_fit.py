@@ -81,7 +81,7 @@ def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
     return all(torch.equal(first[name], second[name]) for name in names)
 
 
-@pytest.mark.parametrize("check", range(1, 18))
+@pytest.mark.parametrize("check", range(1, 19))
 def test_an_interrupted_run_ends_like_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: int
 ) -> None:

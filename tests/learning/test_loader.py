@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ibdrop.data.base import StaticImages
+from ibdrop.data.base import Batch, StaticImages
 from ibdrop.learning.loader import Chunks, Position, batches, count_batches
 
 
@@ -51,3 +51,46 @@ def test_evaluation_goes_once_through_all() -> None:
     labels = torch.cat([batch.labels for batch in batches(dataset(), 25)])
     assert torch.equal(labels, torch.arange(103))
     assert sum(len(batch.labels) for batch in batches(dataset(), 25, limit=30)) == 30
+
+
+class Noted(StaticImages):
+    """Remembers what it was told and asked."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        super().__init__(images, labels)
+        self.told: list[tuple[str, list[int], int]] = []
+
+    def prefetch(self, index: Tensor, epoch: int = 0) -> None:
+        self.told.append(("announced", index.tolist(), epoch))
+
+    def batch(self, index: Tensor, epoch: int = 0) -> Batch:
+        self.told.append(("asked", index.tolist(), epoch))
+        return super().batch(index, epoch)
+
+
+def noted() -> Noted:
+    plain = dataset()
+    return Noted(plain.images, plain.labels)
+
+
+def test_each_chunk_is_announced_before_the_one_before_is_learnt() -> None:
+    images = noted()
+    chunks = iter(Chunks(images, 10, Position(epoch=3), 0, steps=10))
+    next(chunks)
+    assert [word for word, *_ in images.told] == ["asked", "announced"]
+    for _ in chunks:
+        pass
+    announced = [(index, epoch) for word, index, epoch in images.told if word == "announced"]
+    asked = [(index, epoch) for word, index, epoch in images.told if word == "asked"]
+    assert asked[1:] == announced
+    assert {epoch for _, epoch in asked} == {3}
+
+
+def test_evaluation_announces_each_batch() -> None:
+    images = noted()
+    for _ in batches(images, 25):
+        pass
+    announced = [index for word, index, _ in images.told if word == "announced"]
+    asked = [index for word, index, _ in images.told if word == "asked"]
+    assert asked[1:] == announced
+    assert len(asked) == 5

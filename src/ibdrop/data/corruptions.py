@@ -170,6 +170,7 @@ class Corrupted(ImageSet):
     def __init__(self, images: ImageSet, name: str, severity: int, seed: int) -> None:
         self.moves = _kind(name, severity).moves
         self.images = images
+        self.resident = images.resident
         self.name = name
         self.severity = severity
         self.seed = seed
@@ -183,6 +184,9 @@ class Corrupted(ImageSet):
         if self.moves:
             return Batch(clean.index, worse, clean.labels)
         return clean._replace(images=worse)
+
+    def prefetch(self, index: Tensor, epoch: int = 0) -> None:
+        self.images.prefetch(index, epoch)
 
     def to(self, device: torch.device) -> Corrupted:
         return Corrupted(self.images.to(device), self.name, self.severity, self.seed)

@@ -74,6 +74,7 @@ class Permuted(ImageSet):
 
     def __init__(self, images: ImageSet, seed: int) -> None:
         self.images = images
+        self.resident = images.resident
         self.seed = seed
 
     def __len__(self) -> int:
@@ -88,6 +89,9 @@ class Permuted(ImageSet):
         order = drawn.argsort(dim=1, stable=True)[:, None].expand_as(flat)
         mixed = flat.gather(2, order).view(clean.images.shape)
         return Batch(clean.index, mixed, clean.labels)
+
+    def prefetch(self, index: Tensor, epoch: int = 0) -> None:
+        self.images.prefetch(index, epoch)
 
     def to(self, device: torch.device) -> Permuted:
         return Permuted(self.images.to(device), self.seed)
@@ -107,6 +111,7 @@ class Adapted(ImageSet):
 
     def __init__(self, images: ImageSet, channels: int, size: tuple[int, int]) -> None:
         self.images = images
+        self.resident = images.resident
         self.channels = channels
         self.size = size
 
@@ -117,6 +122,9 @@ class Adapted(ImageSet):
         clean = self.images.batch(index, epoch)
         images = _coloured(clean.images, self.channels)
         return Batch(clean.index, resized(images, *self.size), clean.labels)
+
+    def prefetch(self, index: Tensor, epoch: int = 0) -> None:
+        self.images.prefetch(index, epoch)
 
     def to(self, device: torch.device) -> Adapted:
         return Adapted(self.images.to(device), self.channels, self.size)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import pytorch_lightning as pl
 import torch
@@ -46,13 +48,20 @@ class _Validation:
     """The validation split as a loader whose length Lightning can know."""
 
     def __init__(self, data: ImageData, options: TrainerOptions) -> None:
-        self.batches = list(batches(data.val, options.eval_batch_size, options.limit_images))
+        self.images, self.size = data.val, options.eval_batch_size
+        self.limit = options.limit_images
+        # What is read from disk would not fit into memory either.
+        self.kept = list(self._fresh()) if self.images.resident else None
+
+    def _fresh(self) -> Iterator[Batch]:
+        return batches(self.images, self.size, self.limit)
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self.batches)
+        return self._fresh() if self.kept is None else iter(self.kept)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        count = min(len(self.images), self.limit or len(self.images))
+        return math.ceil(count / self.size)
 
 
 def fit(
@@ -121,6 +130,9 @@ def _training_inputs(
     data: ImageData, epoch: int, options: TrainerOptions, limit: int | None
 ) -> Iterator[Tensor]:
     count = min(len(data.train), limit or len(data.train))
-    for index in torch.arange(count).split(options.eval_batch_size):
+    parts = torch.arange(count).split(options.eval_batch_size)
+    for index, upcoming in zip_longest(parts, parts[1:]):
         batch: Batch = data.train.batch(index, epoch)
+        if upcoming is not None:
+            data.train.prefetch(upcoming, epoch)
         yield data.inputs(batch.images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -50,6 +51,9 @@ class Chunk(NamedTuple):
 class Chunks:
     """An epoch of shuffled training data, cut into chunks of about half a second.
 
+    Each chunk is announced while the one before is learnt, so that a set which lives on the disk
+    can read it meanwhile.
+
     The order is keyed by seed and epoch, so it is the same however the epoch is cut and wherever
     it is resumed. The remainder that fills no batch is left out of the epoch.
 
@@ -69,7 +73,7 @@ class Chunks:
         self.position = position
         self.seed = seed
         self.steps = steps
-        self.pace = 2
+        self.pace = 1
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, step = self.position.epoch, self.position.step
@@ -77,14 +81,22 @@ class Chunks:
         if step >= self.steps:
             # Interrupted between the last step and validation: the epoch still has to be ended.
             yield Chunk(torch.empty(0), torch.empty(0), 0)
-        while step < self.steps:
+        index = self._upcoming(order, step)
+        while len(index):
             started = time.monotonic()
-            count = min(self.pace, self.steps - step)
-            index = order[step * self.batch_size : (step + count) * self.batch_size]
             batch = self.images.batch(index, epoch)
+            count = len(index) // self.batch_size
             step += count
+            index = self._upcoming(order, step)
+            if len(index):
+                self.images.prefetch(index, epoch)
             yield Chunk(batch.images, batch.labels, count)
             self._keep_pace(count, time.monotonic() - started, batch.images[0].numel())
+
+    def _upcoming(self, order: Tensor, step: int) -> Tensor:
+        """The numbers of the images of the next chunk; none at the end of the epoch."""
+        count = max(0, min(self.pace, self.steps - step))
+        return order[step * self.batch_size : (step + count) * self.batch_size]
 
     def _keep_pace(self, count: int, seconds: float, pixels: int) -> None:
         wanted = int(count * SECONDS_PER_CHUNK / max(seconds, 1e-3))
@@ -106,5 +118,9 @@ def batches(images: ImageSet, batch_size: int, limit: int | None = None) -> Iter
         limit: The number of images to stop after, or `None` for all.
     """
     count = len(images) if limit is None else min(limit, len(images))
-    for index in torch.arange(count).split(batch_size):
-        yield images.batch(index)
+    parts = torch.arange(count).split(batch_size)
+    for index, upcoming in zip_longest(parts, parts[1:]):
+        batch = images.batch(index)
+        if upcoming is not None:
+            images.prefetch(upcoming)
+        yield batch
