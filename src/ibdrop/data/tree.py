@@ -67,6 +67,10 @@ class Tree:
     parts: dict[str, list[File]] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
 
+    def place(self, file: File) -> str:
+        """Where a file is inside the folder, for messages."""
+        return shown(Path(file.path).relative_to(self.root))
+
 
 def find(root: Path) -> Tree:
     """Finds all pictures in the class folders of a folder or of its parts.
