@@ -175,6 +175,15 @@ def test_sizes_that_differ_are_counted_and_there_is_a_remedy(
     assert image_folder(0, root=str(tmp_path), size=64).spec[:3] == (3, 64, 64)
 
 
+def test_large_pictures_need_a_size(tmp_path: Path) -> None:
+    grow(tmp_path, shape=(2, 600))
+    assert refusal(tmp_path) == (
+        "the pictures are 2 x 600 pixels, which few networks and memories can take;"
+        " dataset.size=96 makes them 96 x 96, dataset.size=[2,600] leaves them so"
+    )
+    assert image_folder(0, root=str(tmp_path), size=(2, 600)).spec[:3] == (1, 2, 600)
+
+
 def test_mixed_modes_are_counted_and_there_is_a_remedy(tmp_path: Path) -> None:
     grow(tmp_path)
     picture(tmp_path / "dog" / "grey.png", (6, 8))

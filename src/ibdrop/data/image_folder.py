@@ -50,7 +50,8 @@ def image_folder(
     Arguments:
         seed: Chooses the validation pictures.
         root: The folder.
-        size: Height and width of all pictures in pixels; without, their own, which must agree.
+        size: Height and width of all pictures in pixels; without, their own, which must agree
+            and be 512 or less.
         colour: Whether to make them `grey` or `colour`; `auto` is what all of them are.
         fit: `crop` cuts off what is too much, `pad` adds black bars, `stretch` distorts.
         val_share: The share of validation in what is not for the test.

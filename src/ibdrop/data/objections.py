@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 from ibdrop.data.naming import listed, shown
+from ibdrop.data.pictures import Size
 from ibdrop.data.survey import Album, Reader
 from ibdrop.data.tree import Tree
 from ibdrop.errors import DataError
 
 __all__ = ["refuse"]
+
+LARGEST = 512
+"""The longest side in pixels of pictures that nobody gave a size."""
 
 
 def refuse(tree: Tree, album: Album, reader: Reader, skip_unreadable: bool) -> None:
@@ -47,8 +51,10 @@ def _flaws(tree: Tree, album: Album) -> str:
 
 def _sizes(album: Album, reader: Reader) -> list[str]:
     counts = Counter((one.look.height, one.look.width) for one in album.pictures)
-    if reader.size is not None or len(counts) < 2:
+    if reader.size is not None or not counts:
         return []
+    if len(counts) == 1:
+        return _large(*counts)
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     found = listed(
         [f"{h} x {w} in {count:,} file{'s' * (count > 1)}" for (h, w), count in order], 3
@@ -56,6 +62,16 @@ def _sizes(album: Album, reader: Reader) -> list[str]:
     return [
         f"the pictures have {len(counts):,} sizes (height x width in pixels): {found};"
         " dataset.size=64 makes all of them 64 x 64"
+    ]
+
+
+def _large(size: Size) -> list[str]:
+    height, width = size
+    if max(size) <= LARGEST:
+        return []
+    return [
+        f"the pictures are {height} x {width} pixels, which few networks and memories can take;"
+        f" dataset.size=96 makes them 96 x 96, dataset.size=[{height},{width}] leaves them so"
     ]
 
 
