@@ -70,10 +70,10 @@ def outliers(run: Run, first: Trained, wishes: Wishes, mine: Path | None) -> dic
             made = OUTLIERS.get(name) or OUTLIERS[f"{name}_noise"]
             found[name] = made(first.data, OUTLIER_SEED).to(first.device)
             continue
-        has_root = "root" in _node(name, mine)
-        homeless = homeless and not has_root
-        root = wishes.outlier_root if has_root else None
-        changes = [f"dataset.root={root}"] if root else []
+        place = next((key for key in ("root", "file") if key in _node(name, mine)), None)
+        homeless = homeless and place is None
+        root = wishes.outlier_root if place else None
+        changes = [f"dataset.{place}={root}"] if root else []
         data = _data(run.config, name, changes, mine)
         found[name] = adapted(data, first.data.spec).to(first.device)
     if wishes.outlier_root and homeless:
