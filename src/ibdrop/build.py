@@ -20,6 +20,7 @@ from ibdrop.errors import ConfigError, IbdropError
 from ibdrop.learning.loader import Position, count_batches
 from ibdrop.learning.module import InformationClassifier
 from ibdrop.learning.objective import InformationWeight
+from ibdrop.learning.progress import reading
 from ibdrop.learning.trainer import TrainerOptions
 from ibdrop.seeds import key
 
@@ -91,7 +92,8 @@ def data(config: Config) -> ImageData:
     """
     # Runs trained before there was augmentation have no such node.
     vary = _make(config, "augment") if config.get("augment") else None
-    found: ImageData = _make(config, "dataset", seed=config["seed"])
+    with reading(shown=config["trainer"].get("progress", True)):
+        found: ImageData = _make(config, "dataset", seed=config["seed"])
     if vary is None:
         return found
     try:

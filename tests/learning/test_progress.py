@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ibdrop.data.progress import track
+from ibdrop.errors import DataError
 from ibdrop.learning.loader import Position
-from ibdrop.learning.progress import TrainingProgress, say
+from ibdrop.learning.progress import TrainingProgress, reading, say
 
 
 def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,3 +29,40 @@ def test_no_kl_without_a_noise_that_has_one(capsys: pytest.CaptureFixture[str]) 
     progress = TrainingProgress(Position(), epochs=3, steps=10, shown=False)
     progress.show({"epoch": 1, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": 0})
     assert "KL" not in capsys.readouterr().err
+
+
+def read_slowly(seconds: list[float], *, shown: bool = True) -> None:
+    with reading(shown=shown):
+        advance = track("reading pictures", 4)
+        for _ in range(4):
+            seconds[0] += 0.6
+            advance(1)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    seconds = [0.0]
+    monkeypatch.setattr("ibdrop.learning.progress.time.monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_long_reading_is_shown(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    read_slowly(clock)
+    said = capsys.readouterr().err
+    assert "reading pictures" in said
+    assert "4/4" in said
+
+
+def test_short_reading_is_not(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    with reading():
+        track("reading pictures", 4)(4)
+    read_slowly(clock, shown=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_ends_with_an_error(clock: list[float]) -> None:
+    with pytest.raises(DataError), reading():
+        clock[0] += 2
+        track("reading pictures", 4)
+        raise DataError("gone")
+    track("reading pictures", 4)(4)

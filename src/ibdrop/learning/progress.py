@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from ibdrop.data.progress import watched
 from ibdrop.learning.loader import Chunk, Position
 
-__all__ = ["TrainingProgress", "bar", "say"]
+__all__ = ["TrainingProgress", "bar", "reading", "say"]
+
+PATIENCE = 1.0
+"""Seconds for which nobody needs a bar."""
 
 
 def bar(console: Console | None = None, *, shown: bool = True) -> Progress:
@@ -25,6 +40,32 @@ def bar(console: Console | None = None, *, shown: bool = True) -> Progress:
         disable=not shown,
         refresh_per_second=4,
     )
+
+
+@contextmanager
+def reading(*, shown: bool = True) -> Iterator[None]:
+    """Shows how far data have been read, where that takes longer than a second.
+
+    Arguments:
+        shown: Whether to draw anything.
+    """
+    progress, begun = bar(shown=shown), time.monotonic()
+    tasks: dict[str, TaskID] = {}
+
+    def watch(what: str, done: int, total: int) -> None:
+        if not shown or (what not in tasks and time.monotonic() - begun < PATIENCE):
+            return
+        if what not in tasks:
+            progress.start()
+            tasks[what] = progress.add_task(what, total=total, figures="")
+        progress.update(tasks[what], completed=done)
+
+    try:
+        with watched(watch):
+            yield
+    finally:
+        if tasks:
+            progress.stop()
 
 
 class TrainingProgress(pl.Callback):
