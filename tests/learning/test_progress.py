@@ -62,8 +62,9 @@ def test_short_reading_is_not(capsys: pytest.CaptureFixture[str], clock: list[fl
 
 def read_in_vain(seconds: list[float]) -> None:
     with reading():
+        advance = track("reading pictures", 4)
         seconds[0] += 2
-        track("reading pictures", 4)
+        advance(1)
         raise DataError("gone")
 
 

@@ -49,11 +49,13 @@ def reading(*, shown: bool = True) -> Iterator[None]:
     Arguments:
         shown: Whether to draw anything.
     """
-    progress, begun = bar(shown=shown), time.monotonic()
+    progress = bar(shown=shown)
+    begun: dict[str, float] = {}
     tasks: dict[str, TaskID] = {}
 
     def watch(what: str, done: int, total: int) -> None:
-        if not shown or (what not in tasks and time.monotonic() - begun < PATIENCE):
+        now = time.monotonic()
+        if not shown or (what not in tasks and now - begun.setdefault(what, now) < PATIENCE):
             return
         if what not in tasks:
             progress.start()
