@@ -66,7 +66,10 @@ def test_it_can_be_ranked_and_looked_into(installed: Installed, run: Path) -> No
     installed.ibdrop("rank", str(run), "--passes", "3", cwd=run)
     installed.ibdrop("heatmap", str(run), cwd=run)
     assert (run / "artifacts" / "kl_heatmap.png").is_file()
-    assert (run / "artifacts" / "ranking.csv").is_file()
+    with (run / "artifacts" / "ranking.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(row["name"].startswith(f"{row['label']}/") for row in rows)
+    assert len({row["name"] for row in rows}) == len(rows)
 
 
 def test_what_is_wrong_with_the_pictures_is_said(

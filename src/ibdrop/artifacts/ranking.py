@@ -170,10 +170,11 @@ class EntropyRanking(Artifact):
     ) -> list[Path]:
         """Writes all that the pictures are drawn from."""
         classes, scores = self.trained.data.spec.classes, order_scores(found)
+        names = self.trained.data.test.names
         summary = self._summary(found, labels, note)
         stability = stability_rows(found, labels, classes, self.images)
         files = [
-            write_csv(folder / "ranking.csv", image_rows(found, index, labels, classes)),
+            write_csv(folder / "ranking.csv", image_rows(found, index, labels, classes, names)),
             write_csv(folder / "ranking_summary.csv", summary),
             write_csv(folder / "ranking_stability.csv", stability),
             write_csv(folder / "ranking_agreement.csv", agreement(scores, self.images)),

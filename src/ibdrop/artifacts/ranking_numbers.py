@@ -46,7 +46,11 @@ def order_scores(found: Predictive) -> dict[str, Tensor]:
 
 
 def image_rows(
-    found: Predictive, index: Tensor, labels: Tensor, classes: Sequence[str]
+    found: Predictive,
+    index: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    names: Sequence[str] | None = None,
 ) -> list[Row]:
     """One row per image, the highest entropy first, then by number.
 
@@ -55,6 +59,7 @@ def image_rows(
         index: The number of each image in the test set, rising, with shape :math:`(N)`.
         labels: True classes, with shape :math:`(N)`.
         classes: The names of the :math:`K` classes.
+        names: What the images of the test set are called, if they have names.
     """
     order = found.entropy.argsort(descending=True, stable=True)
     columns = {name: values[order].tolist() for name, values in _columns(found).items()}
@@ -67,6 +72,7 @@ def image_rows(
     ):
         row: Row = {
             "index": number,
+            **({"name": names[number]} if names else {}),
             "label": classes[label],
             "predicted": classes[told[0][i]],
             "predicted_deterministic": classes[told[1][i]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,9 +59,12 @@ class ImageSet(ABC):
 
     Attributes:
         resident: Whether the images live on the device; if not, each batch is read from disk.
+        names: What each image is called by whoever made it, such as its file; `None` where
+            images have no names.
     """
 
     resident: bool = True
+    names: Sequence[str] | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -96,11 +100,15 @@ class StaticImages(ImageSet):
     Arguments:
         images: Pixels as uint8, with shape :math:`(N, C, H, W)`.
         labels: Classes as int64, with shape :math:`(N)`.
+        names: What each image is called.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, names: Sequence[str] | None = None
+    ) -> None:
         self.images = images
         self.labels = labels
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,7 +119,7 @@ class StaticImages(ImageSet):
         return Batch(index, images, labels)
 
     def to(self, device: torch.device) -> StaticImages:
-        return StaticImages(self.images.to(device), self.labels.to(device))
+        return StaticImages(self.images.to(device), self.labels.to(device), self.names)
 
 
 class Transform(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ def hold(
     resident: float,
     workers: int,
     what: str,
+    names: Sequence[str] | None = None,
 ) -> ImageSet:
     """Reads all pictures at once if they fit in memory; if not, each batch when it is needed.
 
@@ -37,13 +38,14 @@ def hold(
         resident: The memory in GiB that the pixels may take.
         workers: The number of threads that read.
         what: Names the work for the progress bar.
+        names: What each picture is called.
     """
     if math.prod(shape) * len(labels) > resident * GIB:
-        return Streamed(read, labels, shape, workers=workers)
+        return Streamed(read, labels, shape, workers=workers, names=names)
     images = torch.empty(len(labels), *shape, dtype=torch.uint8)
     advance = track(what, len(labels))
     with readers(workers) as pool:
         for index in torch.arange(len(labels)).split(CHUNK):
             gathered(read, index, images[index[0] : index[-1] + 1], pool)
             advance(len(index))
-    return StaticImages(images, labels)
+    return StaticImages(images, labels, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,7 +79,8 @@ def image_folder(
     spec = ImageSpec(channels, sides[0], sides[1], tree.classes)
     limit = resident if album.fits else 0.0
     train, val, test = (
-        _held(parts[part], part, reader, spec, limit, workers) for part in ("train", "val", "test")
+        _held(parts[part], part, reader, spec, limit, album.threads)
+        for part in ("train", "val", "test")
     )
     return ImageData(
         shown(tree.root.name) or "pictures",
@@ -155,8 +157,9 @@ def _held(
         return reader.read(pictures[i])
 
     labels = torch.tensor([picture.file.label for picture in pictures])
-    what = f"reading {part} pictures"
-    return hold(read, labels, spec[:3], resident=resident, workers=workers, what=what)
+    names = [shown(picture.file.name) for picture in pictures]
+    how: dict[str, Any] = {"resident": resident, "workers": workers, "names": names}
+    return hold(read, labels, spec[:3], what=f"reading {part} pictures", **how)
 
 
 def _note(tree: Tree, album: Album, parts: Parts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
@@ -35,6 +35,7 @@ class Streamed(ImageSet):
         shape: Channels, height and width of every picture.
         workers: The number of threads.
         device: Where batches go.
+        names: What each picture is called.
     """
 
     resident = False
@@ -47,11 +48,13 @@ class Streamed(ImageSet):
         *,
         workers: int,
         device: torch.device | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         self.read = read
         self.labels = labels
         self.shape = shape
         self.workers = workers
+        self.names = names
         self.device = device or torch.device("cpu")
         self.ready: deque[_Announced] = deque()
 
@@ -77,7 +80,8 @@ class Streamed(ImageSet):
         self.ready.append(_Announced(index, pixels, started(self.read, index, pixels, self._pool)))
 
     def to(self, device: torch.device) -> Streamed:
-        return Streamed(self.read, self.labels, self.shape, workers=self.workers, device=device)
+        plain = self.read, self.labels, self.shape
+        return Streamed(*plain, workers=self.workers, device=device, names=self.names)
 
     def _announced(self, index: Tensor) -> _Announced | None:
         """What was made ready for this batch; older batches that nobody asked for are dropped."""

@@ -90,11 +90,13 @@ class Album:
         pictures: The pictures, in the order of their files.
         flaws: File and flaw of the others.
         fits: Whether their pixels are to be kept in memory.
+        threads: The number of threads that decode them fastest.
     """
 
     pictures: list[Picture]
     flaws: list[tuple[File, Flaw]]
     fits: bool
+    threads: int
 
 
 def survey(
@@ -132,9 +134,9 @@ def _surveyed(
         # Pictures of another size cannot be used, and may be large.
         return Picture(file, found, pixels if reader.shape(found) == size else None)
 
-    album = Album([], [], fits)
-    threads = 1 if first and fits and first.height * first.width < SMALL else workers
-    found = _in_threads(look, files, threads, what)
+    small = first is not None and first.height * first.width < SMALL
+    album = Album([], [], fits, 1 if small else workers)
+    found = _in_threads(look, files, album.threads if fits else workers, what)
     for file, one in zip(files, found, strict=True):
         if isinstance(one, Flaw):
             album.flaws.append((file, one))
