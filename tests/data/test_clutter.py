@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,13 @@ from ibdrop.data.digits import cluttered_digits
 Digits = tuple[Tensor, Tensor]
 
 
-def images(digits: Digits, **changes: int | bool) -> ClutteredImages:
-    options: dict[str, int | bool] = {"size": 50, "canvas": 30, "distractors": 9, "crop": 5}
-    return ClutteredImages(*digits, **{**options, **changes})  # type: ignore[arg-type]
+def images(digits: Digits, **changes: Any) -> ClutteredImages:
+    options: dict[str, Any] = {"size": 50, "canvas": 30, "distractors": 9, "crop": 5}
+    return ClutteredImages(*digits, **{**options, **changes})
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
+    return all(torch.equal(a, b) for a, b in zip(one[1:6], other[1:6], strict=True))
 
 
 def painted(digits: Tensor, layout: Layout, canvas: int, crop: int) -> np.ndarray:
@@ -79,7 +80,8 @@ def test_an_image_does_not_depend_on_its_batch(
     whole = data.batch(torch.arange(50), epoch=3)
     monkeypatch.setattr(clutter, "CPU_CHUNK", 11)
     parts = [data.batch(index, epoch=3) for index in torch.arange(50).split(size)]
-    joined = Batch(*(torch.cat(values) for values in zip(*parts, strict=True)))  # type: ignore[arg-type]
+    columns = zip(*(part[:6] for part in parts), strict=True)
+    joined = Batch(*(torch.cat(values) for values in columns))  # type: ignore[arg-type]
     assert equal(whole, joined)
 
 
@@ -207,9 +209,53 @@ def test_a_blank_digit_has_an_empty_box() -> None:
     assert boxes.tolist() == [[0, 0, 0, 0]]
 
 
+def test_views_are_of_the_same_canvas(digits: Digits) -> None:
+    dim = digits[0] // 8, digits[1]
+    index = torch.arange(50)
+    views = {
+        view: images(dim, view=view, redraw=True, stroke=5).batch(index, 2)
+        for view in ("whole", "without_target", "moved", "alone")
+    }
+    whole, without, moved, alone = (batch.images.long() for batch in views.values())
+    assert int(whole.max()) < 255
+    assert torch.equal(whole - without, alone)
+    assert bool((moved >= alone).all())
+    assert float((moved != whole).double().mean()) > 0.1
+    for image, target, (top, left) in zip(
+        alone[:, 0],
+        images(dim).layout(index).target.tolist(),
+        images(dim, redraw=True).layout(index, 2).corner.tolist(),
+        strict=True,
+    ):
+        assert torch.equal(image[top : top + 12, left : left + 12], dim[0][target].long())
+        assert int(image.sum()) == int(dim[0][target].sum())
+    for batch in views.values():
+        for one, other in zip(batch[2:5], views["whole"][2:5], strict=True):
+            assert torch.equal(one, other)  # type: ignore[arg-type]
+
+
+def test_moved_distractors_are_the_same_in_other_places(digits: Digits) -> None:
+    index = torch.arange(50)
+    here, there = (images(digits, view=view).layout(index) for view in ("whole", "moved"))
+    assert torch.equal(here.crops, there.crops)
+    assert torch.equal(here.corner, there.corner)
+    assert float((here.places == there.places).all(2).double().mean()) < 0.02
+
+
+def test_only_some_digits_may_be_targets(digits: Digits) -> None:
+    data = images(digits, targets=torch.tensor([2, 5, 11]), size=3000)
+    layout = data.layout(torch.arange(3000))
+    assert sorted(layout.target[:3].tolist()) == [2, 5, 11]
+    assert sorted(set(layout.crops[..., 0].flatten().tolist())) == list(range(13))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"view": "half"},
+            "view is 'half'; it must be one of whole, without_target, moved, alone",
+        ),
         ({"size": 0}, "0 images are asked for; it must be at least 1"),
         (
             {"canvas": 11},
@@ -228,7 +274,7 @@ def test_a_blank_digit_has_an_empty_box() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(
-    digits: Digits, change: dict[str, int], message: str
+    digits: Digits, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         images(digits, **change)

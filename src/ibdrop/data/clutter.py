@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from ibdrop.data.base import Batch, ImageSet
 from ibdrop.data.counter import draw
+from ibdrop.data.ink import tight_boxes
+from ibdrop.data.views import View, check_view
 from ibdrop.seeds import generator, key
 
 __all__ = ["ClutteredImages", "Layout", "render"]
@@ -36,10 +39,6 @@ class Layout(NamedTuple):
     crops: Tensor
     places: Tensor
 
-    def to(self, device: torch.device) -> Layout:
-        """Gives the same layout on `device`."""
-        return Layout(*(part.to(device, non_blocking=True) for part in self))
-
 
 class ClutteredImages(ImageSet):
     r"""Canvases with one whole digit each, the target, among crops of other digits.
@@ -54,13 +53,15 @@ class ClutteredImages(ImageSet):
 
     The integers of canvas `i` in epoch `e` are a function of `(seed, e, i)` alone, and sums of
     integers are exact in any order: the pictures are the same bit for bit whatever the batch,
-    the order or the device.
+    the order or the device. All views of a canvas share its integers but for the places of
+    distractors that have moved.
 
     Arguments:
         digits: Pixels of the digits as uint8, with shape :math:`(N, S, S)`.
         labels: Classes of the digits as int64, with shape :math:`(N)`.
         size: The number of canvases; canvas `i` shows digit `i` modulo :math:`N` of a seeded
             permutation, so with `size` :math:`= N` each digit is the target of one canvas.
+        targets: Numbers of the digits that may be targets; `None` for all of them.
         canvas: The side of the canvas in pixels.
         distractors: The number of crops :math:`D`.
         crop: The side of a crop in pixels.
@@ -68,6 +69,7 @@ class ClutteredImages(ImageSet):
         border: Pixels at the edge of the canvas that the target keeps free.
         redraw: Whether every epoch draws new layouts; if not, the set is frozen.
         stroke: Pixels of the target brighter than this grey level are its strokes.
+        view: What is shown of the canvas.
 
     Raises:
         ValueError: Crop or target do not fit, or there are too few or too many of something.
@@ -83,6 +85,7 @@ class ClutteredImages(ImageSet):
         labels: Tensor,
         *,
         size: int,
+        targets: Tensor | None = None,
         canvas: int = 96,
         distractors: int = 21,
         crop: int = 8,
@@ -90,7 +93,9 @@ class ClutteredImages(ImageSet):
         border: int = 0,
         redraw: bool = False,
         stroke: int = 0,
+        view: View = "whole",
     ) -> None:
+        check_view(view)
         _check(digits.shape[-1], size, canvas, distractors, crop, border)
         self.digits = digits.contiguous()
         self.labels = labels
@@ -102,22 +107,30 @@ class ClutteredImages(ImageSet):
         self.border = border
         self.redraw = redraw
         self.stroke = stroke
-        self.boxes = _tight_boxes(digits > stroke)
-        self.order = torch.randperm(len(labels), generator=generator(seed, "targets"))
+        self.view = view
+        self.boxes = tight_boxes(digits > stroke)
+        targets = torch.arange(len(labels)) if targets is None else targets
+        self.order = targets[torch.randperm(len(targets), generator=generator(seed, "targets"))]
 
     def __len__(self) -> int:
         return self.size
 
     def layout(self, index: Tensor, epoch: int = 0) -> Layout:
-        """Draws the integers of these canvases, on the CPU."""
-        stream = key(self.seed, "clutter", epoch if self.redraw else 0)
-        counter = index[:, None] * SLOTS + torch.arange(1 + self.distractors)
+        """Draws the integers of these canvases, on the device of the digits."""
+        index = index.to(self.digits.device)
+        epoch = epoch if self.redraw else 0
+        slots = torch.arange(1 + self.distractors, device=index.device)
+        counter = index[:, None] * SLOTS + slots
         side = self.digits.shape[-1]
         free = self.canvas - side - 2 * self.border + 1
         inside, outside = side - self.crop + 1, self.canvas - self.crop + 1
+        stream = key(self.seed, "clutter", epoch)
         corner = draw(stream, counter[:, 0], (free, free))
         ranges = (len(self.labels), inside, inside, outside, outside)
         digit, row, column, top, left = draw(stream, counter[:, 1:], ranges)
+        if self.view == "moved":
+            stream = key(self.seed, "moved", epoch)
+            top, left = draw(stream, counter[:, 1:], (outside, outside))
         return Layout(
             self.order[index % len(self.order)],
             torch.stack(corner, -1) + self.border,
@@ -126,31 +139,38 @@ class ClutteredImages(ImageSet):
         )
 
     def batch(self, index: Tensor, epoch: int = 0) -> Batch:
-        layout = self.layout(index, epoch).to(self.digits.device)
+        layout = self.layout(index, epoch)
+        if self.view == "alone":
+            layout = layout._replace(crops=layout.crops[:, :0], places=layout.places[:, :0])
         with _any_order():
-            images, masks = render(self.digits, layout, self.canvas, self.crop, self.stroke)
+            images, masks = render(
+                self.digits,
+                layout,
+                self.canvas,
+                self.crop,
+                self.stroke,
+                shown=self.view != "without_target",
+            )
         boxes = self.boxes[layout.target] + layout.corner.repeat(1, 2)
         return Batch(
             index, images[:, None], self.labels[layout.target], boxes, masks, layout.places
         )
 
     def to(self, device: torch.device) -> ClutteredImages:
-        return ClutteredImages(
-            self.digits.to(device),
-            self.labels.to(device),
-            size=self.size,
-            canvas=self.canvas,
-            distractors=self.distractors,
-            crop=self.crop,
-            seed=self.seed,
-            border=self.border,
-            redraw=self.redraw,
-            stroke=self.stroke,
-        )
+        moved = copy(self)
+        for name in ("digits", "labels", "boxes", "order"):
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
 
 
 def render(
-    digits: Tensor, layout: Layout, canvas: int, crop: int, stroke: int = 0
+    digits: Tensor,
+    layout: Layout,
+    canvas: int,
+    crop: int,
+    stroke: int = 0,
+    *,
+    shown: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Paints canvases: one gather of all crops, one exact integer sum, one clip.
 
@@ -160,6 +180,7 @@ def render(
         canvas: The side of the canvas in pixels.
         crop: The side of a crop in pixels.
         stroke: Pixels of the target brighter than this grey level are its strokes.
+        shown: Whether the target is painted; its strokes are known in any case.
 
     Returns:
         The canvases as uint8 and the strokes of the targets as bool, both with shape
@@ -188,7 +209,8 @@ def render(
         sums = total[: image.numel()].zero_()
         place = (corner[:, None] + windows[0]).view(-1)
         mask.zero_().view(-1).scatter_(0, place, target.view(-1) > stroke)
-        sums.scatter_add_(0, place, target.view(-1).to(total.dtype))
+        if shown:
+            sums.scatter_add_(0, place, target.view(-1).to(total.dtype))
         place = (corners[..., None] + windows[1]).view(-1)
         sums.scatter_add_(0, place, crops.view(-1).to(total.dtype))
         image.view(-1).copy_(sums.clamp_(max=255))
@@ -233,18 +255,6 @@ def _any_order() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(True, warn_only=warn_only)
-
-
-def _tight_boxes(strokes: Tensor) -> Tensor:
-    """Smallest boxes (top, left, bottom, right) around strokes; (0, 0, 0, 0) if there are none."""
-    sides = []
-    for axis in (2, 1):
-        lit = strokes.any(axis)
-        first = lit.byte().argmax(1)
-        last = lit.shape[1] - lit.flip(1).byte().argmax(1)
-        sides.append((first, torch.where(lit.any(1), last, 0)))
-    (top, bottom), (left, right) = sides
-    return torch.stack((top, left, bottom, right), 1)
 
 
 def _check(side: int, size: int, canvas: int, distractors: int, crop: int, border: int) -> None:
