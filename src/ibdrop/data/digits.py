@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ibdrop.data.base import ImageData, ImageSpec, StaticImages
-from ibdrop.data.canvases import CLASSES, Digits, cluttered
+from ibdrop.data.canvases import CLASSES, Clutter, Digits, cluttered
+from ibdrop.data.views import View
 from ibdrop.seeds import generator
 
 __all__ = ["cluttered_digits", "digits"]
@@ -60,6 +63,9 @@ def cluttered_digits(
     val_images: int = 1_000,
     test_images: int = 2_000,
     redraw: bool = True,
+    clutter: Clutter = "fragments",
+    excluded: Sequence[int] = (),
+    view: View = "whole",
 ) -> ImageData:
     """The embedded digits, each on a canvas among fragments of others.
 
@@ -70,17 +76,25 @@ def cluttered_digits(
     Arguments:
         seed: Keys the validation digits and the canvases of training and validation.
         canvas: The side of the canvas in pixels.
-        distractors: The number of fragments on a canvas.
-        distractor_size: The side of a fragment in pixels of the enlarged digit.
-        border: Pixels at the edge of the canvas that the target keeps free.
+        distractors: The number of distractors on a canvas.
+        distractor_size: The side of a fragment in pixels of the enlarged digit; nothing else has
+            one.
+        border: Pixels at the edge of the canvas that the target keeps free, and that everything
+            keeps free where nothing overlaps.
         scale: The enlargement of the 8 x 8 pixels, bicubic.
         train_images: The number of training canvases in an epoch.
         val_images: The number of validation canvases.
         test_images: The number of test canvases.
         redraw: Whether every epoch has new training canvases.
+        clutter: What lies beside the target: `fragments` of other digits anywhere; or, one to a
+            cell of the canvas and with as much ink as the target, whole `digits` of the excluded
+            classes or `scrambled` digits.
+        excluded: Classes that are never targets; the others are numbered anew, in their order.
+        view: What is shown of each canvas: the `whole`, the same `without_target`, the same with
+            the distractors `moved` to other places, or the target `alone`.
 
     Raises:
-        ValueError: Digit or fragment do not fit, or a number is out of range.
+        ValueError: Things do not fit, or a number or a class is out of range.
     """
     return cluttered(
         "cluttered digits",
@@ -92,6 +106,9 @@ def cluttered_digits(
         border=border,
         sizes=(train_images, val_images, test_images),
         redraw=redraw,
+        clutter=clutter,
+        excluded=excluded,
+        view=view,
         stroke=STROKE,
         note=NOTE,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ibdrop.data import sources
 from ibdrop.data.base import ImageData, ImageSpec, StaticImages
-from ibdrop.data.canvases import CLASSES, Digits, cluttered
+from ibdrop.data.canvases import CLASSES, Clutter, Digits, cluttered
 from ibdrop.data.idx import read_idx
 from ibdrop.data.splits import held_out
+from ibdrop.data.views import View
 from ibdrop.seeds import generator
 
 __all__ = ["cluttered_mnist", "mnist"]
@@ -48,6 +51,9 @@ def cluttered_mnist(
     val_images: int = 10_000,
     test_images: int = 10_000,
     redraw: bool = False,
+    clutter: Clutter = "fragments",
+    excluded: Sequence[int] = (),
+    view: View = "whole",
 ) -> ImageData:
     """Cluttered MNIST; with the defaults, the setting of the Information Dropout paper.
 
@@ -59,17 +65,24 @@ def cluttered_mnist(
         seed: Keys the canvases of training and validation.
         root: The folder that holds `MNIST/raw`, as torchvision lays it out.
         canvas: The side of the canvas in pixels.
-        distractors: The number of fragments on a canvas.
-        distractor_size: The side of a fragment in pixels.
-        border: Pixels at the edge of the canvas that the target keeps free.
+        distractors: The number of distractors on a canvas.
+        distractor_size: The side of a fragment in pixels; nothing else has one.
+        border: Pixels at the edge of the canvas that the target keeps free, and that everything
+            keeps free where nothing overlaps.
         train_images: The number of training canvases in an epoch.
         val_images: The number of validation canvases.
         test_images: The number of test canvases.
         redraw: Whether every epoch has new training canvases; the paper's are frozen.
+        clutter: What lies beside the target: `fragments` of other digits anywhere, as in the
+            paper; or, one to a cell of the canvas and with as much ink as the target, whole
+            `digits` of the excluded classes or `scrambled` digits.
+        excluded: Classes that are never targets; the others are numbered anew, in their order.
+        view: What is shown of each canvas: the `whole`, the same `without_target`, the same with
+            the distractors `moved` to other places, or the target `alone`.
 
     Raises:
         DataError: The files are missing or damaged.
-        ValueError: Digit or fragment do not fit, or a number is out of range.
+        ValueError: Things do not fit, or a number or a class is out of range.
 
     Reference:
         Achille & Soatto, Information Dropout (arXiv 1611.01353), section 6, on the generator of
@@ -88,4 +101,7 @@ def cluttered_mnist(
         border=border,
         sizes=(train_images, val_images, test_images),
         redraw=redraw,
+        clutter=clutter,
+        excluded=excluded,
+        view=view,
     )
