@@ -59,6 +59,17 @@ def test_bad_counts(words: list[str], message: str, capsys: pytest.CaptureFixtur
     assert f"ibdrop rank: {message}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["rank", "heatmap"])
+def test_only_data_and_trainer_change(command: str, tmp_path: Path) -> None:
+    finished(tmp_path / "a")
+    with pytest.raises(ConfigError) as caught:
+        main(command, [str(tmp_path / "a"), "optim.lr=1", "--images", "3", "foo"])
+    assert caught.value.problems == (
+        "optim.lr=1: only dataset.* and trainer.* change here",
+        "foo: only dataset.* and trainer.* change here",
+    )
+
+
 def test_indices(capsys: pytest.CaptureFixture[str]) -> None:
     assert parser("heatmap").parse_args(["RUN", "--index", "3,17"]).index == [3, 17]
     assert main("heatmap", ["RUN", "--index", "3,x"]) == 2

@@ -62,8 +62,13 @@ def test_the_report_says_what_was_learned_from(run: Path, pictures: Path) -> Non
         assert next(csv.reader(file))[1:] == list(CLASSES)
 
 
-def test_it_can_be_ranked_and_looked_into(installed: Installed, run: Path) -> None:
-    installed.ibdrop("rank", str(run), "--passes", "3", cwd=run)
+def test_it_can_be_ranked_and_looked_into(installed: Installed, run: Path, pictures: Path) -> None:
+    moved = pictures.rename(pictures.with_name("moved"))
+    try:
+        words = ("--passes", "3", f"dataset.root='{moved}'")
+        installed.ibdrop("rank", str(run), *words, cwd=run)
+    finally:
+        moved.rename(pictures)
     installed.ibdrop("heatmap", str(run), cwd=run)
     assert (run / "artifacts" / "kl_heatmap.png").is_file()
     with (run / "artifacts" / "ranking.csv").open() as file:

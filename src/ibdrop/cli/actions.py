@@ -126,10 +126,10 @@ def rank(arguments: Namespace) -> int:
     from ibdrop.cli.network import infer_again, with_artifact
     from ibdrop.sampling.engine import NoNoiseError
 
-    run = Run.open(_folder(arguments.run))
+    run = _changed(arguments)
     names = ("passes", "images", "mask_sharing", "design")
     chosen = {name: getattr(arguments, name) for name in names} | {"needs_noise": True}
-    folder = _place(run, arguments.output)
+    folder = _place(run, arguments.output, _other(arguments.changes))
     try:
         _, files = infer_again(with_artifact(run, "ranking", chosen), ["ranking"], folder)
     except NoNoiseError as error:
@@ -143,7 +143,7 @@ def heatmap(arguments: Namespace) -> int:
     """`ibdrop heatmap`: the KL heat maps alone."""
     from ibdrop.cli.network import draw_chosen, infer_again, with_artifact
 
-    run = Run.open(_folder(arguments.run))
+    run = _changed(arguments)
     if arguments.index:
         folder = arguments.output or run.folder / "chosen"
         chosen = {"images": len(arguments.index)}
@@ -151,7 +151,8 @@ def heatmap(arguments: Namespace) -> int:
     else:
         chosen = {"images": arguments.images}
         changed = with_artifact(run, "heatmap", chosen)
-        _, files = infer_again(changed, ["heatmap"], _place(run, arguments.output))
+        folder = _place(run, arguments.output, _other(arguments.changes))
+        _, files = infer_again(changed, ["heatmap"], folder)
     if not files:
         _say("nothing to draw: no layer of this network has a KL term over positions")
     _tell(run, files)
@@ -202,6 +203,30 @@ def resume(arguments: Namespace) -> int:
     if (folder / "sweep.json").is_file() and not (folder / "run.json").exists():
         return resume_sweep(folder)
     return resume_run(Run.open(folder))
+
+
+def _changed(arguments: Namespace) -> Run:
+    """The run that is named, with the changes that are asked for.
+
+    Raises:
+        RunError: There is no such run.
+        ConfigError: With every change that cannot be made.
+    """
+    run = Run.open(_folder(arguments.run))
+    wrong = [word for word in arguments.changes if not word.startswith(("dataset.", "trainer."))]
+    if wrong:
+        raise ConfigError([f"{word}: only dataset.* and trainer.* change here" for word in wrong])
+    if not arguments.changes:
+        return run
+    from ibdrop.build import overridden
+    from ibdrop.cli.network import with_config
+
+    return with_config(run, overridden(run.config, arguments.changes))
+
+
+def _other(changes: Iterable[str]) -> list[str]:
+    """The changes that may make other data, not only say where they lie."""
+    return [word for word in changes if not word.startswith(("dataset.root=", "dataset.file="))]
 
 
 def _tell(run: Run, files: Sequence[Path]) -> None:

@@ -102,10 +102,11 @@ def _rank_parser(command: str) -> argparse.ArgumentParser:
         "examples:\n"
         "  ibdrop rank latest\n"
         "  ibdrop rank RUN --passes 200 --images 10 --output rankings\n"
-        "  ibdrop rank RUN --mask-sharing row         sharper means, less sharp rankings\n\n"
+        "  ibdrop rank RUN --mask-sharing row         sharper means, less sharp rankings\n"
+        "  ibdrop rank RUN dataset.root=/data/mine    the data lie elsewhere now\n\n"
         "next: `ibdrop heatmap RUN --index 3,17` shows what the network saw in those images.",
     )
-    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    _add_run(made)
     made.add_argument(
         "--passes", type=_positive, metavar="T", help=_as_run("passes per image, 50")
     )
@@ -136,7 +137,7 @@ def _heatmap_parser(command: str) -> argparse.ArgumentParser:
         "  ibdrop heatmap RUN --index 3,17,256 --output hard_cases\n\n"
         "next: `ibdrop report RUN` puts all pictures of the run on one page.",
     )
-    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    _add_run(made)
     made.add_argument(
         "--images", type=_positive, metavar="N", help=_as_run("test images to draw, 8")
     )
@@ -145,6 +146,16 @@ def _heatmap_parser(command: str) -> argparse.ArgumentParser:
     )
     _add_output(made)
     return made
+
+
+def _add_run(made: argparse.ArgumentParser) -> None:
+    made.add_argument("run", metavar="RUN", help=RUN_HELP)
+    made.add_argument(
+        "changes",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="changes to the run's config: dataset.*, trainer.*",
+    )
 
 
 def _report_parser(command: str) -> argparse.ArgumentParser:
