@@ -1,13 +1,16 @@
 """The clutter renderer against a data set that paints image by image with PIL.
 
-Both make cluttered MNIST (96 px, 21 distractors of 8 px) as float32 tensors in [0, 1] on one
-thread, in turn; the pictures are checked to be equal bit for bit first. PIL gets its places for
-free; the renderer draws them, and gives boxes and stroke masks besides. The figure is the median
-of the ratios of neighbouring measurements, in CPU time, which other programs on the machine
-disturb less than wall time.
+Both make canvases of MNIST of 96 px as float32 tensors in [0, 1] on one thread, in turn: with the
+paper's 21 distractors of 8 px, or with eight whole or scrambled digits beside the target. The
+pictures are checked to be equal bit for bit first. PIL gets its places for free; the renderer
+draws them, and gives boxes and stroke masks besides. The figure is the median of the ratios of
+neighbouring measurements, in CPU time, which other programs on the machine disturb less than wall
+time. To paste nine whole digits is little work for PIL; a third of the renderer's time is then the
+conversion to float32.
 
     python benchmarks/clutter.py --root DIR --output benchmarks/results/clutter_cpu.json
-    python benchmarks/clutter.py --root DIR --device cuda
+    python benchmarks/clutter.py --root DIR --clutter scrambled
+    python benchmarks/clutter.py --root DIR --device cuda --chunk 8192 --images 50000
 """
 
 from __future__ import annotations
@@ -21,56 +24,48 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import PIL
 import torch
-from PIL import Image, ImageChops
+from painting import EXCLUDED, PaintedCrowds, PaintedFragments
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms.functional import to_tensor
 
-from ibdrop.data.clutter import ClutteredImages, Layout
+from ibdrop.data.clutter import ClutteredImages
+from ibdrop.data.matched import MatchedImages
 from ibdrop.data.mnist import cluttered_mnist
-from ibdrop.runs.provenance import device_name, versions
+from ibdrop.runs.provenance import device_name, git, versions
 
 BATCH = 128
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fragments": {},
+    "digits": {"clutter": "digits", "excluded": EXCLUDED, "distractors": 8},
+    "scrambled": {"clutter": "scrambled", "distractors": 8},
+}
+WORDS = {
+    "fragments": "96 px, 21 distractors of 8 px",
+    "digits": "96 px, 8 whole digits beside the target",
+    "scrambled": "96 px, 8 scrambled digits beside the target",
+}
+Images = ClutteredImages | MatchedImages
+Painted = PaintedFragments | PaintedCrowds
 
 
-class PaintedItems(Dataset[Tensor]):
-    """The usual way: `__getitem__` pastes crops on a canvas."""
-
-    def __init__(self, images: ClutteredImages, layout: Layout) -> None:
-        self.digits = images.digits.cpu().numpy()
-        self.canvas, self.crop = images.canvas, images.crop
-        self.places = [values.tolist() for values in layout]
-
-    def __len__(self) -> int:
-        return len(self.places[0])
-
-    def __getitem__(self, i: int) -> Tensor:
-        target, corner, crops, places = (values[i] for values in self.places)
-        canvas = Image.new("L", (self.canvas, self.canvas))
-        for (digit, row, column), place in zip(crops, places, strict=True):
-            box = (column, row, column + self.crop, row + self.crop)
-            add(canvas, Image.fromarray(self.digits[digit]).crop(box), place)
-        add(canvas, Image.fromarray(self.digits[target]), corner)
-        return to_tensor(canvas)
+def made(clutter: str, root: str) -> tuple[Images, Images]:
+    """The canvases of a kind, and those of the paper with the digits that they are made of."""
+    data = cluttered_mnist(0, root=root, redraw=True, **SETTINGS[clutter])
+    plain = cluttered_mnist(0, root=root)
+    assert isinstance(data.train, ClutteredImages | MatchedImages)
+    assert isinstance(plain.train, ClutteredImages)
+    return data.train, plain.train
 
 
-def add(canvas: Image.Image, piece: Image.Image, corner: list[int]) -> None:
-    """Adds a piece where it lies, clipping at 255."""
-    top, left = corner
-    box = (left, top, left + piece.width, top + piece.height)
-    canvas.paste(ImageChops.add(canvas.crop(box), piece), box)
-
-
-def painted(items: PaintedItems) -> Tensor:
+def painted(items: Painted) -> Tensor:
     """A batch, item by item."""
     return torch.stack([items[i] for i in range(len(items))])
 
 
-def rendered(images: ClutteredImages, index: Tensor, epoch: int, size: int) -> Tensor:
+def rendered(images: Images, index: Tensor, epoch: int, size: int) -> Tensor:
     """Chunks of `size` images, cut into batches as in training; gives the last batch."""
     for part in index.split(size):
         for pixels in images.batch(part, epoch).images.split(BATCH):
@@ -78,7 +73,7 @@ def rendered(images: ClutteredImages, index: Tensor, epoch: int, size: int) -> T
     return inputs
 
 
-def drawn(images: ClutteredImages, index: Tensor, epoch: int, size: int) -> None:
+def drawn(images: Images, index: Tensor, epoch: int, size: int) -> None:
     """The integers alone."""
     for part in index.split(size):
         images.layout(part, epoch)
@@ -104,6 +99,7 @@ def main() -> None:
     )
     parser.add_argument("--root", default=os.environ.get("IBDROP_DATA", "data"), metavar="DIR")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--clutter", default="fragments", choices=tuple(SETTINGS))
     parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements")
     parser.add_argument("--items", type=int, default=256, help="images that PIL paints in a round")
     parser.add_argument("--images", type=int, default=8192, help="images rendered in a round")
@@ -113,10 +109,14 @@ def main() -> None:
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
 
-    data = cluttered_mnist(0, root=arguments.root, redraw=True).to(device)
-    images = cast(ClutteredImages, data.train)
+    images, plain = made(arguments.clutter, arguments.root)
     few = torch.arange(arguments.items)
-    items = PaintedItems(images, images.layout(few, 0))
+    items: Painted
+    if isinstance(images, MatchedImages):
+        items = PaintedCrowds(images, few, arguments.clutter == "scrambled", plain)
+    else:
+        items = PaintedFragments(images, few)
+    images = images.to(device)
     assert torch.equal(painted(items), images.batch(few).images.cpu().float().div(255))
     print(f"{len(items)} pictures are equal bit for bit", flush=True)
 
@@ -126,8 +126,8 @@ def main() -> None:
         one = seconds(partial(painted, items), cpu) / len(items)
         render = partial(rendered, images, index, epoch, arguments.chunk)
         other = seconds(render, device) / len(index)
-        drawing = seconds(partial(drawn, images, index, epoch, arguments.chunk), cpu) / len(index)
-        figures.append((one, other, drawing))
+        draw = partial(drawn, images, index, epoch, arguments.chunk)
+        figures.append((one, other, seconds(draw, device) / len(index)))
         print("  ".join(f"{1e6 * value:.2f} us" for value in figures[-1]), flush=True)
     report(arguments, device, figures[1:])
 
@@ -137,7 +137,8 @@ def report(
 ) -> None:
     """Prints the figures and writes them if asked."""
     pil, ours, drawing = (statistics.median(column) for column in zip(*figures, strict=True))
-    flags = f"--device {device.type} --rounds {arguments.rounds} --chunk {arguments.chunk}"
+    names = ("device", "clutter", "rounds", "images", "chunk")
+    flags = " ".join(f"--{name} {getattr(arguments, name)}" for name in names)
     result = {
         "command": f"python benchmarks/clutter.py --root DIR {flags}",
         "device": device_name(device),
@@ -145,7 +146,8 @@ def report(
         "threads": 1,
         "python": platform.python_version(),
         "versions": versions() | {"pillow": PIL.__version__},
-        "setting": "96 px, 21 distractors of 8 px, float32 out; medians of the time per image",
+        "git": git(Path(__file__).parent),
+        "setting": f"{WORDS[arguments.clutter]}, float32 out; medians of the time per image",
         "pil_us_per_image": round(1e6 * pil, 2),
         "renderer_us_per_image": round(1e6 * ours, 2),
         "of_which_drawing_us": round(1e6 * drawing, 2),
