@@ -104,11 +104,12 @@ def _add_show(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     made = _new(
         actions,
         "show",
-        "draw samples with their classes, boxes and strokes",
+        "draw samples with their classes, boxes and strokes; count the images",
         "examples:\n"
         "  ibdrop data show cluttered_digits\n"
         "  ibdrop data show cluttered_digits dataset.canvas=64 seed=1 --split test\n"
-        "  ibdrop data show mnist dataset.root=/data --images 60 --output mnist.png\n\n"
+        "  ibdrop data show mnist dataset.root=/data --images 60 --output mnist.png\n"
+        "  ibdrop data show double_mnist dataset.task=odd\n\n"
         "next: `ibdrop train dataset=NAME KEY=VALUE` trains on just these images.",
     )
     made.add_argument("name", metavar="NAME", help="a data set, also one of your --config-dir")

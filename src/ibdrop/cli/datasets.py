@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ibdrop.data.base import ImageSet
 
 __all__ = ["fetch_data", "list_data", "show_data"]
+
+COUNTED = 1024
+"""Canvases painted at once to count their classes."""
 
 
 def show_data(arguments: Namespace) -> int:
@@ -37,7 +41,7 @@ def show_data(arguments: Namespace) -> int:
     except OSError as error:
         raise DataError(f"cannot write {output}: {error.strerror}") from error
     for name in ("train", "val", "test"):
-        _say(f"{name:<6} {len(getattr(data, name)):,} images")
+        _say(f"{name:<6} {_amount(getattr(data, name), data.spec.classes)}")
     if data.note:
         _say(f"note   {data.note}")
     _say(f"wrote  {path}")
@@ -48,6 +52,29 @@ def _some(available: int, wanted: int) -> Any:
     import torch
 
     return torch.arange(min(available, wanted))
+
+
+def _amount(split: ImageSet, classes: Sequence[str]) -> str:
+    """The number of images, and of those of the smallest and the largest class."""
+    import torch
+
+    from ibdrop.data.base import StaticImages
+    from ibdrop.data.streamed import Streamed
+
+    total = f"{len(split):,} images"
+    if isinstance(split, StaticImages | Streamed):
+        labels = split.labels
+    elif split.resident:
+        parts = torch.arange(len(split)).split(COUNTED)
+        labels = torch.cat([split.batch(part).labels for part in parts])
+    else:
+        return total
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    least, most = min(counts), max(counts)
+    if least == most:
+        return f"{total}, {least:,} of each class"
+    few, many = classes[counts.index(least)], classes[counts.index(most)]
+    return f"{total}, {least:,} ({few}) to {most:,} ({many}) of a class"
 
 
 def _compose(arguments: Namespace) -> dict[str, Any]:
