@@ -116,14 +116,7 @@ def _parts(archive: Archive) -> dict[str, Labelled]:
 def _labelled(archive: Archive, prefix: str) -> Labelled:
     images = archive.arrays[f"{prefix}images"]
     _refuse(archive, images)
-    labels = labels_of(archive, f"{prefix}labels")
-    if len(labels) != images.shape[0]:
-        raise DataError(
-            f"{archive.name} holds {images.shape[0]:,} {images.name} and {len(labels):,}"
-            f" {prefix}labels; each image needs one label"
-        )
-    if not len(labels):
-        raise DataError(f"{images.name} in {archive.name} is empty; it must hold images")
+    labels = labels_of(archive, prefix)
     return Labelled(images.name, labels, torch.arange(len(labels)))
 
 
@@ -142,6 +135,8 @@ def _refuse(archive: Archive, images: Array) -> None:
             f"{where} has the shape {images.shape}; it must be (N, H, W), (N, H, W, C) or"
             " (N, C, H, W)"
         )
+    if not images.size:
+        raise DataError(f"{where} is empty (its shape is {images.shape}); it must hold images")
     if len(images.shape) == 4:
         first, last = (size in (1, 3) for size in (images.shape[1], images.shape[3]))
         if first and last:

@@ -16,6 +16,7 @@ from ibdrop.seeds import generator
 __all__ = ["Labelled", "class_names", "divided", "labels_of"]
 
 MOST_CLASSES = 10_000
+LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,32 @@ class Labelled:
         return replace(self, labels=self.labels[which], index=self.index[which])
 
 
-def labels_of(archive: Archive, name: str) -> Tensor:
-    """Reads labels.
+def labels_of(archive: Archive, prefix: str) -> Tensor:
+    """Reads the labels of images, once it is clear that there is one for each.
 
     Arguments:
         archive: The archive.
-        name: The name of the array.
+        prefix: What stands before `images` and `labels` in their names.
 
     Raises:
         DataError: They are no whole numbers from 0, one for each image.
     """
-    values = archive.read(name)
+    name, images = f"{prefix}labels", f"{prefix}images"
+    array, count = archive.arrays[name], archive.arrays[images].shape[0]
     where = f"{name} in {archive.name}"
-    if values.dtype.kind not in "iu":
+    if array.dtype.kind not in "iuO":
         raise DataError(
-            f"{where} has values of type {values.dtype}; labels must be whole numbers from 0, and"
+            f"{where} has values of type {array.dtype}; labels must be whole numbers from 0, and"
             " their names go into an array called classes"
         )
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise DataError(f"{where} has the shape {values.shape}; it must be (N) or (N, 1)")
+    if array.shape[1:] not in ((), (1,)) or not array.shape:
+        raise DataError(f"{where} has the shape {array.shape}; it must be (N) or (N, 1)")
+    if array.shape[0] != count:
+        raise DataError(
+            f"{archive.name} holds {count:,} {images} and {array.shape[0]:,} {name}; each image"
+            " needs one label"
+        )
+    values = archive.read(name).reshape(-1)
     if len(values) and not 0 <= int(values.min()) <= int(values.max()) < MOST_CLASSES:
         worst = int(values.min() if values.min() < 0 else values.max())
         raise DataError(f"{where} holds {worst}; labels must be 0 to {MOST_CLASSES - 1:,} at most")
@@ -79,15 +85,7 @@ def class_names(archive: Archive, parts: Mapping[str, Labelled]) -> tuple[str, .
     if "classes" not in archive.arrays:
         names = tuple(map(str, range(max(most.values()) + 1)))
     else:
-        values = archive.read("classes")
-        if values.ndim != 1 or values.dtype.kind != "U":
-            raise DataError(
-                f"classes in {archive.name} has the shape {values.shape} and type {values.dtype};"
-                " it must be a list of names (numpy.array([...], dtype=str))"
-            )
-        names = tuple(map(str, values))
-        if len(set(names)) < len(names):
-            raise DataError(f"classes in {archive.name} names a class twice: {listed(names)}")
+        names = _names(archive)
     for images, label in most.items():
         if label >= len(names):
             raise DataError(
@@ -96,6 +94,29 @@ def class_names(archive: Archive, parts: Mapping[str, Labelled]) -> tuple[str, .
             )
     if len(names) < 2:
         raise DataError(f"{archive.name} has only one class; at least two are needed")
+    return names
+
+
+def _names(archive: Archive) -> tuple[str, ...]:
+    """The names in the array `classes`."""
+    array, where = archive.arrays["classes"], f"classes in {archive.name}"
+    if len(array.shape) != 1 or array.dtype.kind not in "UO":
+        raise DataError(
+            f"{where} has the shape {array.shape} and type {array.dtype}; it must be a list of"
+            " names (numpy.array([...], dtype=str))"
+        )
+    if array.shape[0] > MOST_CLASSES or array.dtype.itemsize > 4 * LONGEST_NAME:
+        raise DataError(
+            f"{where} holds {array.shape[0]:,} names of up to {array.dtype.itemsize // 4:,}"
+            f" letters; there may be {MOST_CLASSES:,} of {LONGEST_NAME:,}"
+        )
+    names = tuple(map(str, archive.read("classes")))
+    unfit = [number for number, name in enumerate(names) if not name.strip()]
+    unfit += [number for number, name in enumerate(names) if not name.isprintable()]
+    if unfit:
+        raise DataError(f"{where} has no name that can be printed for class {unfit[0]}")
+    if len(set(names)) < len(names):
+        raise DataError(f"{where} names a class twice: {listed(names)}")
     return names
 
 
@@ -121,10 +142,13 @@ def divided(
     made = dict(parts)
     missing = [part for part in ("test", "val") if part not in made]
     count = torch.bincount(made["train"].labels, minlength=len(names)).tolist()
-    need = 1 + len(missing)
+    wanting = ["training", *(("validation",) if "val" in missing else ())]
+    wanting += ["the test"] if "test" in missing else []
+    need = len(wanting)
     few = [f"{name} has {n}" for name, n in zip(names, count, strict=True) if n < need]
     if few:
-        use = "training" if need == 1 else "training, validation and the test"
+        *others, last = wanting
+        use = f"{', '.join(others)} and {last}" if others else last
         raise DataError(
             f"every class needs at least {need} image{'s' * (need > 1)} for {use}, but"
             f" {listed(few)}; add images, or number the classes anew"

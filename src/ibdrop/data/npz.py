@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ __all__ = ["Archive", "Array"]
 LOCAL_HEADER = 30
 """Bytes before the name of a member inside a ZIP file; its lengths stand at 26 and 28."""
 
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+LONGEST = 200
+"""Letters of what a decoder says of damage."""
 
 
 class Array(NamedTuple):
@@ -63,6 +65,8 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = shown(path)
+        if path.exists() and not path.is_file():
+            raise DataError(f"{self.name} is no file; dataset.file=FILE.npz names your archive")
         try:
             self.zip = zipfile.ZipFile(path)
         except FileNotFoundError as error:
@@ -71,7 +75,7 @@ class Archive:
             ) from error
         except OSError as error:
             raise DataError(f"{self.name} cannot be read: {error.strerror}") from error
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise DataError(
                 f"{self.name} is no NPZ archive, or is cut off ({error}); write it with"
                 " numpy.savez(FILE, images=..., labels=...)"
@@ -99,12 +103,13 @@ class Archive:
             DataError: It holds pickled objects, or is damaged.
         """
         array = self._plain(name)
-        try:
-            with self.zip.open(f"{name}.npy") as member:
+        with self._damage(name), self.zip.open(f"{name}.npy") as member:
+            try:
                 found = npy.read_array(member, allow_pickle=False)
-                member.read(1)  # The checksum is looked at when the end is reached.
-        except BROKEN as error:
-            raise self._damaged(name, str(error)) from error
+            except MemoryError as error:
+                size = f"{array.size / 2**30:,.1f} GiB"
+                raise DataError(f"{name} in {self.name} needs {size} of memory") from error
+            member.read(1)  # The checksum is looked at when the end is reached.
         assert found.shape == array.shape
         values: np.ndarray[Any, Any] = found
         return values
@@ -120,31 +125,25 @@ class Archive:
         """
         array = self._plain(name)
         info = self.zip.getinfo(f"{name}.npy")
-        with self.path.open("rb") as file:
+        order: Any = "F" if array.fortran else "C"
+        with self._damage(name), self.path.open("rb") as file:
+            # What `_look` has read was found in the same way, and was sound.
             file.seek(info.header_offset)
             local = file.read(LOCAL_HEADER)
-        if len(local) < LOCAL_HEADER or not local.startswith(b"PK\3\4"):
-            raise self._damaged(name, "its header is missing")
-        lengths = (int.from_bytes(local[at : at + 2], "little") for at in (26, 28))
-        offset = info.header_offset + LOCAL_HEADER + sum(lengths) + array.header
-        order: Any = "F" if array.fortran else "C"
-        return np.memmap(self.path, array.dtype, "r", offset, array.shape, order)
+            lengths = (int.from_bytes(local[at : at + 2], "little") for at in (26, 28))
+            offset = info.header_offset + LOCAL_HEADER + sum(lengths) + array.header
+            return np.memmap(file, array.dtype, "r", offset, array.shape, order)
 
     def _members(self) -> list[str]:
         return [name for name in self.zip.namelist() if name.endswith(".npy")]
 
     def _look(self, member: str) -> Array:
         name, info = member.removesuffix(".npy"), self.zip.getinfo(member)
-        try:
-            with self.zip.open(member) as file:
-                version = npy.read_magic(file)
-                read = (
-                    npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-                )
-                shape, fortran, dtype = read(file)
-                header = file.tell()
-        except BROKEN as error:
-            raise self._damaged(name, str(error)) from error
+        with self._damage(name), self.zip.open(member) as file:
+            version = npy.read_magic(file)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            header = file.tell()
         stored = info.compress_type == zipfile.ZIP_STORED
         array = Array(name, shape, dtype, fortran, header, stored)
         if not dtype.hasobject and info.file_size != header + array.size:
@@ -165,5 +164,15 @@ class Archive:
             )
         return array
 
+    @contextmanager
+    def _damage(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as error:  # A header is Python text, whose parsing fails in many ways.
+            raise self._damaged(name, str(error) or type(error).__name__) from error
+
     def _damaged(self, name: str, reason: str) -> DataError:
-        return DataError(f"{name} in {self.name} is damaged ({reason}); write the archive again")
+        words = "".join(letter if letter.isprintable() else " " for letter in reason[:LONGEST])
+        return DataError(f"{name} in {self.name} is damaged ({words}); write the archive again")
