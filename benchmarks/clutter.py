@@ -28,9 +28,10 @@ from typing import Any
 
 import PIL
 import torch
-from painting import EXCLUDED, PaintedCrowds, PaintedFragments
+from painting import PaintedCrowds, PaintedFragments
 from torch import Tensor
 
+from ibdrop.data.canvases import ADVISED
 from ibdrop.data.clutter import ClutteredImages
 from ibdrop.data.matched import MatchedImages
 from ibdrop.data.mnist import cluttered_mnist
@@ -39,7 +40,7 @@ from ibdrop.runs.provenance import device_name, git, versions
 BATCH = 128
 SETTINGS: dict[str, dict[str, Any]] = {
     "fragments": {},
-    "digits": {"clutter": "digits", "excluded": EXCLUDED, "distractors": 8},
+    "digits": {"clutter": "digits", "excluded": ADVISED, "distractors": 8},
     "scrambled": {"clutter": "scrambled", "distractors": 8},
 }
 WORDS = {

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.functional import to_tensor
 
-from ibdrop.data.canvases import RING
+from ibdrop.data.canvases import ADVISED, RING
 from ibdrop.data.clutter import ClutteredImages
 from ibdrop.data.counter import draw
 from ibdrop.data.matched import MatchedImages
@@ -18,7 +18,6 @@ from ibdrop.seeds import key
 
 __all__ = ["PaintedCrowds", "PaintedFragments"]
 
-EXCLUDED = (0, 1, 6)
 Turn = Image.Transpose | None
 
 
@@ -58,7 +57,7 @@ class PaintedCrowds(Dataset[Tensor]):
     ) -> None:
         crowd = images.layout(index)
         count, repeats = len(images.digits), 1
-        beside = plain.digits[torch.isin(plain.labels, torch.tensor(EXCLUDED))]
+        beside = plain.digits[torch.isin(plain.labels, torch.tensor(ADVISED))]
         self.ways: list[list[int | None]] = [[None] * crowd.tile.shape[1]] * len(index)
         thing = crowd.tile[:, 1:] - count
         if scrambled:
