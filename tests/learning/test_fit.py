@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 from ibdrop import build
 from ibdrop.config.location import conf_dir
 from ibdrop.config.schema import register, version_base
+from ibdrop.data.base import Batch, ImageSet
 from ibdrop.errors import Interrupted
 from ibdrop.files import read_csv
 from ibdrop.learning import loader
@@ -111,6 +113,46 @@ def test_chunking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for row, other in zip(rows, more_rows, strict=True):
         for name, value in row.items():
             assert float(value) == pytest.approx(float(other[name]), rel=1e-9)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_pictures_on_disk_teach_what_pictures_in_memory_teach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(loader, "MOST_STEPS", 1)
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    images = random.integers(0, 200, (300, 8, 8, 3), dtype=np.uint8) + labels[:, None, None, None]
+    np.savez(tmp_path / "my.npz", images=images.astype(np.uint8), labels=labels)
+    found = []
+    for resident in (4.0, 0.0):
+        own = ("dataset=arrays", f"dataset.file={tmp_path / 'my.npz'}", "augment=shift_flip")
+        how = (f"dataset.resident={resident}", f"dataset.workers={workers}", "batch_size=32")
+        found.append(whole(tmp_path, *own, *how, "dataset.normalise=standard"))
+    (kept, rows), (streamed, other_rows) = found
+    assert equal(kept, streamed)
+    assert rows == other_rows
+
+
+@pytest.mark.parametrize(("resident", "times"), [(4.0, 1), (0.0, 3)])
+def test_only_what_fits_in_memory_is_kept_between_validations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident: float, times: int
+) -> None:
+    images = np.zeros((60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "my.npz", images=images, labels=np.arange(60) % 3)
+    file = f"dataset.file={tmp_path / 'my.npz'}"
+    built = experiment("dataset=arrays", file, f"dataset.resident={resident}", "batch_size=8")
+    val, asked = built.data.val, []
+    plain = type(val).batch
+
+    def counted(self: ImageSet, index: torch.Tensor, epoch: int = 0) -> Batch:
+        if self is val:
+            asked.append(index)
+        return plain(self, index, epoch)
+
+    monkeypatch.setattr(type(val), "batch", counted)
+    fit(built.module, built.data, built.options, recorder(tmp_path, Interruption()))
+    assert len(asked) == times
 
 
 def test_clipping_and_warm_up_are_heard(tmp_path: Path) -> None:
