@@ -27,9 +27,15 @@ def equal(one: Batch, other: Batch) -> bool:
 def alone(data: PairedImages, index: Tensor) -> Tensor:
     """Each digit of each canvas by itself, with shape (B, 2, H, W)."""
     layout = data.layout(index)
-    wide = data.sizes.weights.shape[2]
-    black = torch.zeros(45 + 2 * len(index) * wide * (wide + 45), dtype=torch.uint8)
-    return data._pasted(layout, black)
+    digits, extents = layout.digits.view(-1), layout.extents.view(-1, 2).tolist()
+    starts = data.ink[digits, :2]
+    ink = data.sizes.enlarged(data.crops[digits], layout.sizes.view(-1), starts)
+    black = torch.zeros(2 * len(index), 45, 45, dtype=torch.uint8)
+    for n, ((top, left), (height, width)) in enumerate(
+        zip(layout.corners.view(-1, 2).tolist(), extents, strict=True)
+    ):
+        black[n, top : top + height, left : left + width] = ink[n, :height, :width]
+    return black.view(-1, 2, 45, 45)
 
 
 def test_everything_known_of_a_canvas(digits: Digits) -> None:

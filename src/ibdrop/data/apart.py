@@ -97,7 +97,7 @@ def corners_apart(stream: int, number: Tensor, sizes: Tensor, canvas: int) -> Te
     Returns:
         Corners (top, left) of both boxes, with shape :math:`(B, 2, 2)`.
     """
-    rows, columns = (Line(*sizes[..., side].unbind(1), canvas) for side in (0, 1))
+    rows, columns = (Line(pair[:, 0], pair[:, 1], canvas) for pair in sizes.unbind(2))
     (choice,), (u, v), (p, q) = (
         draw(stream, number * DRAWS + n, (1 << BITS,) * count) for n, count in enumerate((1, 2, 2))
     )

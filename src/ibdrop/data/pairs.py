@@ -137,39 +137,43 @@ class PairedImages(ImageSet):
 
     def _render(self, layout: Layout) -> tuple[Tensor, Tensor]:
         """The canvases as uint8 and the strokes of the targets as bool, both (B, H, W)."""
-        device, count = layout.digits.device, len(layout.digits)
-        images = torch.empty(count, self.canvas, self.canvas, dtype=torch.uint8, device=device)
+        device, count, canvas = layout.digits.device, len(layout.digits), self.canvas
+        images = torch.empty(count, canvas, canvas, dtype=torch.uint8, device=device)
         masks = torch.empty_like(images)
         chunk = max(1, min(count, CPU_CHUNK if device.type == "cpu" else CUDA_CHUNK))
         wide = self.sizes.weights.shape[2]
         # Black after each row and before the first: windows may begin and end anywhere.
-        room = self.canvas + 2 * chunk * wide * (wide + self.canvas)
-        black = torch.zeros(room, dtype=torch.uint8, device=device)
-        for image, mask, *part in zip(
-            *(values.split(chunk) for values in (images, masks, *layout)), strict=True
+        black = torch.zeros(
+            canvas + 2 * chunk * wide * (wide + canvas), dtype=torch.uint8, device=device
+        )
+        rows = black[canvas:].view(2 * chunk, wide, wide + canvas)[:, :, :wide]
+        windows = black.unfold(0, canvas, 1)
+        places = self._windows(layout, chunk)
+        digits = layout.digits.view(-1)
+        crops, starts = self.crops.index_select(0, digits), self.ink[digits, :2]
+        parts = (crops, layout.sizes.view(-1), starts, places)
+        for image, mask, *part, place in zip(
+            images.split(chunk),
+            masks.split(chunk),
+            *(values.split(2 * chunk) for values in parts),
+            strict=True,
         ):
-            digits = self._pasted(Layout(*part), black)
-            torch.bitwise_or(digits[:, 0], digits[:, 1], out=image)
-            torch.bitwise_right_shift(digits[:, self.target], STROKE_BITS, out=mask)
+            rows[: len(place)] = self.sizes.enlarged(*part)
+            lines = windows.index_select(0, place.view(-1)).view(-1, 2, canvas, canvas)
+            torch.bitwise_or(lines[:, 0], lines[:, 1], out=image)
+            torch.bitwise_right_shift(lines[:, self.target], STROKE_BITS, out=mask)
             mask.clamp_(max=1)
         return images, masks.view(torch.bool)
 
-    def _pasted(self, layout: Layout, black: Tensor) -> Tensor:
-        """Each digit alone on its canvas as uint8, with shape (B, 2, H, W)."""
-        digits, canvas = layout.digits.view(-1), self.canvas
-        crops, start = self.crops.index_select(0, digits), self.ink[digits, :2]
-        ink = self.sizes.enlarged(crops, layout.sizes.view(-1), start)
-        count, wide, _ = ink.shape
-        stride = wide + canvas
-        rows = black[canvas : canvas + count * wide * stride].view(count, wide, stride)
-        rows[:, :, :wide] = ink
-        top, left = layout.corners.view(count, 2, 1).unbind(1)
-        row = torch.arange(canvas, device=ink.device) - top
-        number = torch.arange(count, device=ink.device)[:, None] * wide + row
-        place = number * stride + (canvas - left)
-        place *= (row >= 0) & (row < layout.extents.view(count, 2)[:, :1])
-        lines = black.unfold(0, canvas, 1).index_select(0, place.view(-1))
-        return lines.view(-1, 2, canvas, canvas)
+    def _windows(self, layout: Layout, chunk: int) -> Tensor:
+        """Where in the row of all rows each row of a canvas with one digit begins, (2B, H)."""
+        wide, stride = self.sizes.weights.shape[2], self.sizes.weights.shape[2] + self.canvas
+        corners, extents = (part.view(-1, 2) for part in (layout.corners, layout.extents))
+        row = torch.arange(self.canvas, device=corners.device) - corners[:, :1]
+        number = torch.arange(len(corners), device=corners.device).remainder_(2 * chunk)
+        first = number * (wide * stride) + (self.canvas - corners[:, 1])
+        inside = (row >= 0) & (row < extents[:, :1])
+        return row.mul_(stride).add_(first[:, None]).mul_(inside)
 
 
 def _permuted_kinds(labels: Tensor, seed: int) -> list[Tensor]:
