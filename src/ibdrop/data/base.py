@@ -103,9 +103,7 @@ class StaticImages(ImageSet):
         names: What each image is called.
     """
 
-    def __init__(
-        self, images: Tensor, labels: Tensor, names: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, names: Sequence[str] | None = None) -> None:
         self.images = images
         self.labels = labels
         self.names = names
