@@ -29,11 +29,12 @@ class Own(NamedTuple):
 
     what: str
     how: str
+    pronoun: str
 
 
 OWN = {
-    "arrays": Own("your own NPZ file", "dataset.file=FILE.npz"),
-    "image_folder": Own("your own pictures", "dataset.root=DIR"),
+    "arrays": Own("your own NPZ file", "dataset.file=FILE.npz", "it"),
+    "image_folder": Own("your own pictures", "dataset.root=DIR", "them"),
 }
 
 
@@ -60,8 +61,8 @@ def fetch_data(arguments: Namespace) -> int:
         raise DataError(f"no such data set '{name}'; {hint}")
     if not SOURCES[name]:
         own = OWN[name]
-        command = f"`ibdrop train dataset={name} {own.how}`"
-        _say(f"{name} is made of {own.what}; there is nothing to fetch: {command} trains on it")
+        command = f"`ibdrop train dataset={name} {own.how}` trains on {own.pronoun}"
+        _say(f"{name} is made of {own.what}; there is nothing to fetch: {command}")
     for source in SOURCES[name]:
         _fetch(name, source, _root(arguments))
     return 0
