@@ -24,7 +24,7 @@ def draw(stream: int, counter: Tensor, ranges: Sequence[int]) -> list[Tensor]:
 
     Arguments:
         stream: The number of the stream, 63 bits, from `ibdrop.seeds.key`.
-        counter: The place in the stream as int64 on the CPU, with any shape.
+        counter: The place in the stream as int64, with any shape.
         ranges: The number of values :math:`n_k < 2^{31}` of each integer.
 
     Returns:

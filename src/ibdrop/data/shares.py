@@ -68,11 +68,6 @@ def mixed(pictures: Sequence[Picture]) -> list[Picture]:
     return [picture for _, picture in places]
 
 
-def _place(picture: Picture) -> int:
-    """Where the name puts a picture, whatever else there is; 63 bits."""
-    return key("image_folder", "test", picture.file.name)
-
-
 def _by_class(pictures: Sequence[Picture]) -> list[list[Picture]]:
     groups: dict[int, list[Picture]] = {}
     for picture in pictures:
