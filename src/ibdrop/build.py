@@ -18,7 +18,7 @@ from ibdrop.artifacts.base import Artifact
 from ibdrop.data.base import ImageData, ImageSpec
 from ibdrop.errors import ConfigError, IbdropError
 from ibdrop.learning.loader import Position, count_batches
-from ibdrop.learning.module import InformationClassifier
+from ibdrop.learning.module import Learner
 from ibdrop.learning.objective import InformationWeight
 from ibdrop.learning.progress import reading
 from ibdrop.learning.trainer import TrainerOptions
@@ -39,7 +39,7 @@ class Experiment:
     """Everything that training needs, built from one configuration."""
 
     data: ImageData
-    module: InformationClassifier
+    module: Learner
     options: TrainerOptions
     device: torch.device
     fresh_model: Callable[[], nn.Module]
@@ -61,7 +61,7 @@ def experiment(config: Config) -> Experiment:
     weight = InformationWeight(
         config["beta"], config["beta_units"], len(images.train), config["beta_warmup"]
     )
-    module = InformationClassifier(
+    module = Learner(
         network,
         images.inputs,
         weight,
@@ -73,6 +73,8 @@ def experiment(config: Config) -> Experiment:
         steps=steps,
         batch_size=size,
         seed=config["seed"],
+        # Runs made before there was this key shuffled.
+        shuffle=config.get("shuffle", True),
     )
     return Experiment(images, module, how, device, lambda: model(config, images.spec).to(device))
 

@@ -6,6 +6,7 @@ import pytest
 
 from ibdrop.data.progress import track
 from ibdrop.errors import DataError
+from ibdrop.learning.classification import Classification
 from ibdrop.learning.loader import Position
 from ibdrop.learning.progress import TrainingProgress, reading, say
 
@@ -19,7 +20,7 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_line_per_epoch(capsys: pytest.CaptureFixture[str], nats: float, words: str) -> None:
     progress = TrainingProgress(Position(), epochs=3, steps=10, shown=False)
     row = {"epoch": 2, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": nats}
-    progress.show(row | {"kl/D0": nats})
+    progress.show(row, Classification().words(row | {"kl/D0": nats}))
     said = capsys.readouterr().err
     assert "epoch   2/3  train CE 0.5000  val CE 0.2500  val error 10.00 %" in said
     assert words in said
@@ -27,7 +28,8 @@ def test_a_line_per_epoch(capsys: pytest.CaptureFixture[str], nats: float, words
 
 def test_no_kl_without_a_noise_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
     progress = TrainingProgress(Position(), epochs=3, steps=10, shown=False)
-    progress.show({"epoch": 1, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": 0})
+    row = {"epoch": 1, "train_ce": 0.5, "val_ce": 0.25, "val_accuracy": 0.9, "val_kl": 0}
+    progress.show(row, Classification().words(row))
     assert "KL" not in capsys.readouterr().err
 
 

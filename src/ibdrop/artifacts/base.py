@@ -6,12 +6,12 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from ibdrop.data.base import Batch, ImageData
-from ibdrop.models.base import Prediction
 
 __all__ = ["Artifact", "Trained"]
 
@@ -44,18 +44,25 @@ class Artifact(ABC):
     numbers first (CSV, NPZ) and draws its pictures from those very files.
 
     Attributes:
+        task: The kind of network that it is made for, such as `classification`; `None`: any.
         rounds: How often `write` goes over the images once more, for progress bars.
         on_images: To be called in `write` with the number of images gone over.
     """
 
+    task: ClassVar[str | None] = "classification"
     rounds: int = 0
     on_images: Callable[[int], None] = staticmethod(lambda images: None)
 
     def begin(self, trained: Trained) -> None:
         """Starts a pass; forgets whatever an earlier one gathered."""
 
-    def update(self, batch: Batch, prediction: Prediction) -> None:
-        """Takes in a batch and what the network, noise off, made of it."""
+    def update(self, batch: Batch, prediction: Any) -> None:
+        """Takes in a batch and what the network, noise off, made of it.
+
+        Arguments:
+            batch: The images.
+            prediction: A `Prediction`, or the `Reconstruction` of an autoencoder.
+        """
 
     def write(self, folder: Path) -> list[Path]:
         """Writes into `folder` and returns the files, the most telling picture first."""

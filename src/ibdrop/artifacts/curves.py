@@ -23,6 +23,8 @@ SPAN = 30.0
 class LearningCurves(Artifact):
     """Cross-entropy, KL and accuracy by epoch, and the KL of each layer, from `metrics.csv`."""
 
+    task = None
+
     def begin(self, trained: Trained) -> None:
         self.metrics = trained.folder / "metrics.csv"
 
@@ -44,9 +46,15 @@ def draw(metrics: Path) -> Figure:
     figure = Figure(figsize=(WIDTH, 6.8 if layers else 3.3))
     panels = figure.subplots(2 if layers else 1, 2 if layers else 3, squeeze=False).flatten()
     _pair(panels[0], columns, "ce", "Cross-entropy", "nats per image")
-    _pair(panels[1], columns, "accuracy", "Accuracy", "share of images")
+    if "train_accuracy" in columns:
+        _pair(panels[1], columns, "accuracy", "Accuracy", "share of images")
+    else:
+        columns["train_cost"] = columns.get("train_loss", [])
+        _pair(panels[1], columns, "cost", "Loss, and cost in validation", "nats per image")
     if not layers:
-        _pair(panels[2], columns, "kl", "KL, all layers", "nats per image")
+        rest = "penalty" if "train_penalty" in columns else "kl"
+        title = "Penalty" if rest == "penalty" else "KL, all layers"
+        _pair(panels[2], columns, rest, title, "nats per image")
     else:
         _layers(panels[2], columns, layers)
         _caps(panels[3], columns, layers)

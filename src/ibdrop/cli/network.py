@@ -15,7 +15,8 @@ from ibdrop.artifacts.base import Trained
 from ibdrop.config.location import conf_dir
 from ibdrop.errors import ConfigError, RunError
 from ibdrop.learning.progress import bar
-from ibdrop.runs.evaluate import images_to_see, infer
+from ibdrop.learning.tasks import task_of
+from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.reload import trained as reloaded
 
@@ -63,6 +64,12 @@ def infer_again(
     options = build.options(run.config)
     artifacts = build.artifacts(run.config, names)
     trained = trained or reload(run)
+    fit = fitting(artifacts, task_of(trained.model))
+    if names is not None and len(fit) < len(artifacts):
+        wrong = ", ".join(name for name in artifacts if name not in fit)
+        kind = task_of(trained.model).name
+        raise RunError(f"{run.folder}: {wrong} is not for a network made for {kind}")
+    artifacts = fit
     count = images_to_see(trained, artifacts, options.limit_images)
     with writing(folder), bar(shown=options.progress) as progress:
         task = progress.add_task("test", total=count, figures="")

@@ -16,7 +16,7 @@ from ibdrop.data.base import Batch, ImageData
 from ibdrop.learning.batchnorm import reestimate
 from ibdrop.learning.checkpoint import load_checkpoint, save_checkpoint
 from ibdrop.learning.loader import Chunks, batches
-from ibdrop.learning.module import InformationClassifier
+from ibdrop.learning.module import Learner
 from ibdrop.learning.recorder import Recorder
 from ibdrop.learning.trainer import TrainerOptions, make_trainer
 
@@ -38,7 +38,7 @@ class _NoiseOffMoments(pl.Callback):
         self.data, self.options = data, options
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, InformationClassifier)
+        assert isinstance(pl_module, Learner)
         epoch = pl_module.position.epoch
         inputs = _training_inputs(self.data, epoch, self.options, SAMPLE)
         reestimate(pl_module.model, inputs)
@@ -65,7 +65,7 @@ class _Validation:
 
 
 def fit(
-    module: InformationClassifier,
+    module: Learner,
     data: ImageData,
     options: TrainerOptions,
     recorder: Recorder,
@@ -89,7 +89,14 @@ def fit(
     if left <= 0:
         return
     module.train()
-    chunks = Chunks(data.train, module.batch_size, module.position, module.seed, module.steps)
+    chunks = Chunks(
+        data.train,
+        module.batch_size,
+        module.position,
+        module.seed,
+        module.steps,
+        shuffle=module.shuffle,
+    )
     moments = [_NoiseOffMoments(data, options)] if reestimate_batchnorm else []
     trainer = make_trainer(
         options, epochs=left, callbacks=[recorder, *moments, *callbacks], loggers=loggers
@@ -103,7 +110,7 @@ def fit(
 
 
 def finish(
-    module: InformationClassifier,
+    module: Learner,
     data: ImageData,
     options: TrainerOptions,
     recorder: Recorder,

@@ -49,7 +49,7 @@ class Chunk(NamedTuple):
 
 
 class Chunks:
-    """An epoch of shuffled training data, cut into chunks of about half a second.
+    """An epoch of training data, shuffled if wanted, cut into chunks of about half a second.
 
     Each chunk is announced while the one before is learnt, so that a set which lives on the disk
     can read it meanwhile.
@@ -63,21 +63,30 @@ class Chunks:
         position: Where to begin; read at the start of each epoch.
         seed: The seed of the run.
         steps: The number of steps of an epoch.
+        shuffle: Whether every epoch has an order of its own; else all have that of the set.
     """
 
     def __init__(
-        self, images: ImageSet, batch_size: int, position: Position, seed: int, steps: int
+        self,
+        images: ImageSet,
+        batch_size: int,
+        position: Position,
+        seed: int,
+        steps: int,
+        *,
+        shuffle: bool = True,
     ) -> None:
         self.images = images
         self.batch_size = min(batch_size, len(images))
         self.position = position
         self.seed = seed
         self.steps = steps
+        self.shuffle = shuffle
         self.pace = 1
 
     def __iter__(self) -> Iterator[Chunk]:
         epoch, step = self.position.epoch, self.position.step
-        order = torch.randperm(len(self.images), generator=generator(self.seed, "order", epoch))
+        order = self._order(epoch)
         if step >= self.steps:
             # Interrupted between the last step and validation: the epoch still has to be ended.
             yield Chunk(torch.empty(0), torch.empty(0), 0)
@@ -92,6 +101,12 @@ class Chunks:
                 self.images.prefetch(index, epoch)
             yield Chunk(batch.images, batch.labels, count)
             self._keep_pace(count, time.monotonic() - started, batch.images[0].numel())
+
+    def _order(self, epoch: int) -> Tensor:
+        count = len(self.images)
+        if not self.shuffle:
+            return torch.arange(count)
+        return torch.randperm(count, generator=generator(self.seed, "order", epoch))
 
     def _upcoming(self, order: Tensor, step: int) -> Tensor:
         """The numbers of the images of the next chunk; none at the end of the epoch."""

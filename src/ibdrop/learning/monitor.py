@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ibdrop.models.base import Prediction
+from ibdrop.models.generative import Reconstruction
 from ibdrop.noise.base import Noisy
 
 __all__ = ["COLLAPSED", "LayerMonitor", "collapse_warnings"]
@@ -32,9 +33,9 @@ class LayerMonitor:
         self.units: dict[str, int] = {}
         self.known: dict[str, tuple[str, ...]] = {}
 
-    def update(self, prediction: Prediction) -> None:
-        """Takes in the layers of a batch of predictions."""
-        self.images += len(prediction.logits)
+    def update(self, prediction: Prediction | Reconstruction) -> None:
+        """Takes in the layers of what a network made of a batch."""
+        self.images += len(prediction[0])
         for name, layer in prediction.layers.items():
             self.units[name] = layer.z[0].numel()
             alive = (layer.z != 0).any(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytorch_lightning as pl
@@ -99,15 +99,9 @@ class TrainingProgress(pl.Callback):
     ) -> None:
         self._draw()
 
-    def show(self, row: dict[str, float]) -> None:
+    def show(self, row: dict[str, float], figures: Sequence[str]) -> None:
         """Writes the figures of an epoch above the bar."""
-        words = [f"epoch {row['epoch']:>3.0f}/{self.epochs}", f"train CE {row['train_ce']:.4f}"]
-        if "val_ce" in row:
-            words.append(f"val CE {row['val_ce']:.4f}")
-            words.append(f"val error {100 * (1 - row['val_accuracy']):.2f} %")
-            if any(name.startswith("kl/") for name in row):
-                nats = row["val_kl"]
-                words.append(f"KL {nats:,.0f} nats" if nats >= 100 else f"KL {nats:.3g} nats")
+        words = [f"epoch {row['epoch']:>3.0f}/{self.epochs}", *figures]
         self.progress.console.print("  ".join(words), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from ibdrop.errors import Interrupted
 from ibdrop.files import read_csv, write_csv
 from ibdrop.learning.checkpoint import load_checkpoint, save_checkpoint
 from ibdrop.learning.interrupt import Interruption
 from ibdrop.learning.loader import Chunk
-from ibdrop.learning.module import InformationClassifier
+from ibdrop.learning.module import Learner
+from ibdrop.learning.task import Task
 
 __all__ = ["Recorder"]
 
@@ -22,9 +24,9 @@ __all__ = ["Recorder"]
 class Recorder(pl.Callback):
     """Writes `metrics.csv`, `best.ckpt` and `last.ckpt`, and answers signals between chunks.
 
-    The best epoch is the one with the fewest validation errors, ties broken by the lower
-    cross-entropy. While beta rises, the latest epoch counts as the best: it alone has seen what
-    information costs.
+    The best epoch is what the task says: that with the fewest validation errors, or the least
+    cost. While beta rises, the latest epoch counts as the best: it alone has seen what information
+    costs.
 
     Arguments:
         checkpoints: The folder of checkpoints.
@@ -53,12 +55,12 @@ class Recorder(pl.Callback):
         self.spent = 0.0
         self.started = self.saved = time.monotonic()
 
-    def restore(self, module: InformationClassifier) -> None:
+    def restore(self, module: Learner) -> None:
         """Goes back to where `last.ckpt` was written."""
         content = load_checkpoint(self.last)
         module.model.load_state_dict(content["model"])
         module.optimizer.load_state_dict(content["optimizer"])
-        module.sums.copy_(content["sums"])
+        module.sums = _sums(content["sums"])
         module.position.epoch, module.position.step = content["epoch"], content["step"]
         self.best, self.spent = content["best"], content["seconds"]
         if self.metrics.exists():
@@ -87,7 +89,7 @@ class Recorder(pl.Callback):
         self._answer(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, InformationClassifier)
+        assert isinstance(pl_module, Learner)
         position = pl_module.position
         row = pl_module.epoch_row()
         position.epoch, position.step = position.epoch + 1, 0
@@ -97,9 +99,10 @@ class Recorder(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(row, step=position.epoch)
         rising = self.best is None or self.best["epoch"] < pl_module.weight.warmup
-        better = rising or self.best is None or _merit(row) > _merit(self.best)
+        task = pl_module.task
+        better = rising or self.best is None or _merit(task, row) > _merit(task, self.best)
         if better:
-            kept = ("epoch", "val_accuracy", "val_ce")
+            kept = ("epoch", *task.kept)
             self.best = {name: row[name] for name in kept if name in row}
             save_checkpoint(self.best_path, {"model": pl_module.model.state_dict(), **self.best})
         write_csv(self.metrics, self.rows)
@@ -115,11 +118,11 @@ class Recorder(pl.Callback):
             raise
 
     def _save_last(self, module: pl.LightningModule) -> None:
-        assert isinstance(module, InformationClassifier)
+        assert isinstance(module, Learner)
         content = {
             "model": module.model.state_dict(),
             "optimizer": module.optimizer.state_dict(),
-            "sums": module.sums.cpu(),
+            "sums": {name: total.cpu() for name, total in module.sums.items()},
             "epoch": module.position.epoch,
             "step": module.position.step,
             "best": self.best,
@@ -132,8 +135,13 @@ class Recorder(pl.Callback):
         return self.spent + time.monotonic() - self.started
 
 
-def _merit(row: dict[str, float]) -> tuple[float, float]:
+def _merit(task: Task, row: Mapping[str, float]) -> tuple[float, float]:
     """Larger is better; without a validation split the last epoch is the best."""
-    if "val_accuracy" not in row:
-        return (row["epoch"], 0.0)
-    return (row["val_accuracy"], -row["val_ce"])
+    return task.merit(row) if task.kept[0] in row else (row["epoch"], 0.0)
+
+
+def _sums(saved: dict[str, Tensor] | Tensor) -> dict[str, Tensor]:
+    """The sums of the epoch under way; one tensor of four in checkpoints of version 0.1."""
+    if isinstance(saved, Tensor):
+        return dict(zip(("ce", "kl", "accuracy", "count"), saved, strict=True))
+    return dict(saved)

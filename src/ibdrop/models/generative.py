@@ -75,7 +75,7 @@ class Autoencoder(nn.Module, ABC):
     """
 
     task: ClassVar[str] = "reconstruction"
-    uses_noise: ClassVar[bool] = False
+    uses_noise: bool = False
     is_bound: bool = False
 
     def __init__(

@@ -6,17 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ibdrop.artifacts.base import Artifact, Trained
 from ibdrop.learning.determinism import reproducible
 from ibdrop.learning.loader import batches
 from ibdrop.learning.monitor import LayerMonitor
-from ibdrop.merit import plain_figures
+from ibdrop.learning.task import Task
+from ibdrop.learning.tasks import task_of
 
-__all__ = ["images_to_see", "infer", "test_figures"]
-
-FIGURES = ("images", "accuracy", "error", "nll", "brier", "ece", "adaptive_ece", "aurc")
+__all__ = ["fitting", "images_to_see", "infer"]
 
 
 @torch.no_grad()
@@ -44,24 +42,32 @@ def infer(
         The figures of the test set and the files written.
     """
     monitor = LayerMonitor()
-    probabilities, labels = [], []
+    examination = task_of(trained.model).examination(trained.model, trained.data)
     for artifact in artifacts.values():
         artifact.begin(trained)
     with reproducible(True):
         for batch in batches(trained.data.test, batch_size, limit):
-            prediction = trained.model(trained.data.inputs(batch.images), sample=False)
-            monitor.update(prediction)
-            probabilities.append(prediction.logits.double().softmax(1).cpu())
-            labels.append(batch.labels.cpu())
+            inputs = trained.data.inputs(batch.images)
+            made = trained.model(inputs, sample=False)
+            monitor.update(made)
+            examination.add(batch, inputs, made)
             for artifact in artifacts.values():
-                artifact.update(batch, prediction)
+                artifact.update(batch, made)
             on_batch(len(batch.labels))
         folder.mkdir(parents=True, exist_ok=True)
         for artifact in artifacts.values():
             artifact.on_images = on_batch
         files = [path for artifact in artifacts.values() for path in artifact.write(folder)]
-    figures = test_figures(torch.cat(probabilities), torch.cat(labels))
-    return figures | _layer_figures(monitor.figures()), files
+    return examination.figures() | _layer_figures(monitor.figures()), files
+
+
+def fitting(artifacts: Mapping[str, Artifact], task: Task) -> dict[str, Artifact]:
+    """Those of the artifacts that are made for networks of this kind, or for any."""
+    return {
+        name: artifact
+        for name, artifact in artifacts.items()
+        if artifact.task in (None, task.name)
+    }
 
 
 def images_to_see(
@@ -70,17 +76,6 @@ def images_to_see(
     """The images that `infer` goes over, each as often as it does."""
     count = min(len(trained.data.test), limit or len(trained.data.test))
     return count * (1 + sum(artifact.rounds for artifact in artifacts.values()))
-
-
-def test_figures(probabilities: Tensor, labels: Tensor) -> dict[str, object]:
-    """Accuracy, error, NLL in nats, Brier score, calibration errors (15 bins), AURC by entropy.
-
-    Arguments:
-        probabilities: Predictive distributions, with shape :math:`(N, K)`.
-        labels: The true classes, with shape :math:`(N)`.
-    """
-    found = plain_figures(probabilities, labels)
-    return {f"test_{name}": found[name] for name in FIGURES}
 
 
 def _layer_figures(figures: Mapping[str, float]) -> dict[str, object]:

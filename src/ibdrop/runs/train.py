@@ -21,9 +21,10 @@ from ibdrop.learning.loggers import make_loggers
 from ibdrop.learning.monitor import collapse_warnings
 from ibdrop.learning.progress import TrainingProgress, bar, say
 from ibdrop.learning.recorder import Recorder
+from ibdrop.learning.task import Task
 from ibdrop.learning.trainer import TrainerOptions
 from ibdrop.runs import provenance
-from ibdrop.runs.evaluate import images_to_see, infer
+from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.report import report
 
@@ -48,7 +49,7 @@ def train(
         overrides: The overrides of this very run.
 
     Returns:
-        The test error, in [0, 1].
+        What a sweep minimises: the test error, in [0, 1], or the test cost in nats per image.
 
     Raises:
         IbdropError: What the user can mend. Where the data or the network cannot be made, no run
@@ -63,7 +64,7 @@ def resume(run: Run) -> float:
     """Continues an interrupted run to the same end as if nothing had happened.
 
     Returns:
-        The test error, in [0, 1].
+        As `train`.
     """
     experiment = build.experiment(run.config)
     run.update(status="running", error=None, ended=None, **provenance.process())
@@ -73,7 +74,7 @@ def resume(run: Run) -> float:
 def _carry_out(run: Run, experiment: build.Experiment) -> float:
     """The recipe: train, go back to the best epoch, test, report."""
     with Interruption() as interruption, _recording(run) as close:
-        artifacts = build.artifacts(run.config)
+        artifacts = fitting(build.artifacts(run.config), experiment.module.task)
         _describe(run, experiment)
         with reproducible(experiment.options.deterministic) as irreproducible:
             trained = _learn(run, experiment, interruption)
@@ -81,8 +82,8 @@ def _carry_out(run: Run, experiment: build.Experiment) -> float:
         run.update(notes=[*run.record["notes"], *map(_irreproducible, irreproducible)])
         close("finished")
     report(run.folder)
-    _farewell(run, figures)
-    return float(str(figures["test_error"]))
+    _farewell(run, experiment.module.task, figures)
+    return experiment.module.task.score(figures)
 
 
 def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -> Trained:
@@ -95,7 +96,7 @@ def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -
         run.metrics_csv,
         interruption,
         options.checkpoint_minutes,
-        lambda row, better: _after_epoch(run, progress, row, better),
+        lambda row, better: _after_epoch(run, progress, module.task, row, better),
     )
     if recorder.last.exists():
         recorder.restore(module)
@@ -184,16 +185,14 @@ def _describe(run: Run, experiment: build.Experiment) -> None:
 
 
 def _after_epoch(
-    run: Run, progress: TrainingProgress, row: dict[str, float], better: bool
+    run: Run, progress: TrainingProgress, task: Task, row: dict[str, float], better: bool
 ) -> None:
-    progress.show(row)
+    progress.show(row, task.words(row))
     for sentence in collapse_warnings(row):
         log.warning(sentence)
     fields: dict[str, Any] = {"epoch": int(row["epoch"])}
     if better:
-        fields["best"] = {
-            name: row[name] for name in ("epoch", "val_accuracy", "val_ce") if name in row
-        }
+        fields["best"] = {name: row[name] for name in ("epoch", *task.kept) if name in row}
     run.update(**fields)
 
 
@@ -224,8 +223,8 @@ def _recording(run: Run) -> Iterator[Close]:
         raise
 
 
-def _farewell(run: Run, figures: dict[str, object]) -> None:
-    say(f"test error {100 * float(str(figures['test_error'])):.2f} %")
+def _farewell(run: Run, task: Task, figures: dict[str, object]) -> None:
+    say(task.verdict(figures))
     for sentence in run.record["warnings"]:
         say(f"warning: {sentence}", style="yellow")
     say(f"folder  {run.folder}")
