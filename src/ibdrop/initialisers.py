@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ __all__ = [
     "he_normal",
     "he_uniform",
     "lecun_normal",
+    "tutorial",
 ]
 
 MODES = ("fan_in", "fan_out")
@@ -108,6 +110,40 @@ def lecun_normal(module: nn.Module) -> None:
 
     def draw(weight: Tensor) -> None:
         nn.init.normal_(weight, std=_he_deviation(weight, "fan_in", slope=1.0))
+
+    _initialise(module, draw)
+
+
+def tutorial(module: nn.Module, *, numpy_seed: int = 123, gain: float = 4.0) -> None:
+    r"""Uniform within :math:`g \sqrt{6 / (\mathrm{fan_{in}} + \mathrm{fan_{out}})}`, fixed digits.
+
+    Those of the Deep Learning Tutorials: numpy's legacy generator gives an integer below
+    :math:`2^{30}`, which seeded Theano's own, and then the weights of one layer after the other
+    in the order (in, out). The gain is 4 for sigmoid units and 1 for tanh. The seed of the run
+    has no part in it.
+
+    Reference: Glorot & Bengio 2010, and deeplearning.net's tutorial on denoising autoencoders.
+
+    Arguments:
+        module: The model.
+        numpy_seed: 123 in the tutorial's autoencoder, 89677 in its stacked one.
+        gain: :math:`g`.
+
+    Raises:
+        ValueError: The seed is not from 0 to 2^32 - 1, or the gain not above 0.
+    """
+    if not 0 <= numpy_seed < 2**32:
+        raise ValueError(f"numpy_seed={numpy_seed}: must be 0 to {2**32 - 1}.")
+    if not 0 < gain < math.inf:
+        raise ValueError(f"gain={gain}: must be a positive number.")
+    random = np.random.RandomState(numpy_seed)
+    random.randint(2**30)
+
+    def draw(weight: Tensor) -> None:
+        fans = (weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()
+        bound = gain * math.sqrt(6 / fans)
+        drawn = torch.from_numpy(random.uniform(-bound, bound, weight.transpose(0, 1).shape))
+        weight.copy_(drawn.transpose(0, 1))
 
     _initialise(module, draw)
 

@@ -54,6 +54,7 @@ class TrainConfig:
     seed: int = 0
     epochs: int = 10
     batch_size: int = 64
+    shuffle: bool = True
     name: str = MISSING
     output_dir: str = "outputs"
     reestimate_batchnorm: bool = True

@@ -140,10 +140,17 @@ class Transform(ABC):
 
 
 class UnitRange(Transform):
-    """Black is 0 and white is 1."""
+    """Black is 0 and white is 1.
+
+    Arguments:
+        white: The byte that becomes 1; with 256, as in old copies of MNIST, white is 0.996.
+    """
+
+    def __init__(self, white: int = 255) -> None:
+        self.white = white
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.float().div_(255)
+        return images.float().div_(self.white)
 
     def to(self, device: torch.device) -> UnitRange:
         return self

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ibdrop.data import sources
-from ibdrop.data.base import ImageData, ImageSpec, StaticImages
+from ibdrop.data.base import ImageData, ImageSpec, StaticImages, UnitRange
 from ibdrop.data.canvases import CLASSES, Clutter, Digits, cluttered
 from ibdrop.data.idx import read_idx
-from ibdrop.data.splits import held_out
+from ibdrop.data.splits import held_out, last_held_out
 from ibdrop.data.views import View
 from ibdrop.seeds import generator
 
@@ -17,13 +18,24 @@ __all__ = ["cluttered_mnist", "mnist"]
 PAPER_TRAIN = 50_000
 
 
-def mnist(seed: int, *, root: str, val_images: int = 5_000) -> ImageData:
+def mnist(
+    seed: int,
+    *,
+    root: str,
+    val_images: int = 5_000,
+    split: Literal["seeded", "original"] = "seeded",
+    white: Literal[255, 256] = 255,
+) -> ImageData:
     """The 70,000 digits of MNIST, 28 x 28 pixels.
 
     Arguments:
         seed: Chooses the validation digits.
         root: The folder that holds `MNIST/raw`, as torchvision lays it out.
         val_images: The number of validation digits, out of the 60,000 for training.
+        split: Which digits validate: `seeded`, some chosen by the seed, or `original`, the last
+            ones of the file, so that the others keep their order.
+        white: The byte that becomes 1: 255, or 256 as in the file `mnist.pkl.gz` of the Deep
+            Learning Tutorials, whose costs are 0.85 nats per digit higher for it.
 
     Raises:
         DataError: The files are missing or damaged.
@@ -33,10 +45,14 @@ def mnist(seed: int, *, root: str, val_images: int = 5_000) -> ImageData:
         LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
     """
     (images, labels), test = read_idx(sources.MNIST, root)
-    chooser = generator(seed, "mnist", "val")
-    train, val = held_out(images[:, None], labels, val_images, chooser)
+    if split == "original":
+        train, val = last_held_out(images[:, None], labels, val_images)
+    else:
+        chooser = generator(seed, "mnist", "val")
+        train, val = held_out(images[:, None], labels, val_images, chooser)
     held_back = StaticImages(test.images[:, None], test.labels)
-    return ImageData("MNIST", ImageSpec(1, 28, 28, CLASSES), train, val, held_back)
+    spec = ImageSpec(1, 28, 28, CLASSES)
+    return ImageData("MNIST", spec, train, val, held_back, transform=UnitRange(white))
 
 
 def cluttered_mnist(
