@@ -68,7 +68,7 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
     target = folder / "artifacts"
     target.mkdir(exist_ok=True)
     files = [save(_error(groups, axis), target / "error_and_nats.png")]
-    placed = [row for row in finished if _known(row["kl_total"]) and _known(row["test_nll"])]
+    placed = [row for row in finished if _known(row["kl_total"]) and _known(row.get("test_nll"))]
     if placed:
         plane = _plane(_groups(placed, axis, others), axis)
         files.append(save(plane, target / "information_plane.png"))
@@ -80,9 +80,13 @@ def _error(groups: Sequence[Group], axis: str) -> Figure:
     informed = any(group.values("kl_total") for group in groups)
     figure = Figure(figsize=(WIDTH, 6.4 if informed else 3.6))
     panels = figure.subplots(1 + informed, 1, sharex=True, squeeze=False)[:, 0]
-    _lines(panels[0], groups, "test_error", 100.0)
-    panels[0].set(title="What is lost", ylabel="test error [%]")
-    panels[0].set_ylim(bottom=0)
+    if any(group.values("test_cost") for group in groups):
+        _lines(panels[0], groups, "test_cost", 1.0)
+        panels[0].set(title="What is lost", ylabel="test cost [nats/image]")
+    else:
+        _lines(panels[0], groups, "test_error", 100.0)
+        panels[0].set(title="What is lost", ylabel="test error [%]")
+        panels[0].set_ylim(bottom=0)
     if informed:
         _lines(panels[1], groups, "kl_total", 1.0)
         if len({group.line for group in groups}) == 1:

@@ -50,7 +50,7 @@ def console() -> Console:
 def show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints the runs there are, one line each."""
     table = new_table("when", "name", "status")
-    for name in ("beta", "test error", "KL [nats]"):
+    for name in ("beta", "test error or cost", "KL [nats]"):
         table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("folder", overflow="fold")
     for row in rows:
@@ -60,11 +60,17 @@ def show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
             Text(str(row["name"])),
             Text(status, STATES.get(status, "")),
             _number(row["beta"], "{:g}"),
-            _number(row["test_error"], "{:.2%}"),
+            _outcome(row),
             _number(row["kl_total"], "{:,.4g}"),
             Text(str(row["folder"])),
         )
     console().print(table)
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    """The error of a classifier, or the cost of an autoencoder with its unit."""
+    cost = row.get("test_cost")
+    return _number(row["test_error"], "{:.2%}") if cost is None else _number(cost, "{:.2f} nats")
 
 
 def show_comparison(names: Sequence[str], folders: Sequence[str], found: Comparison) -> None:

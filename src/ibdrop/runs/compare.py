@@ -20,8 +20,17 @@ DIRECTION = {
     "test_ece": "↓",
     "test_adaptive_ece": "↓",
     "test_aurc": "↓",
+    "test_cost": "↓",
+    "test_ce": "↓",
+    "test_mse": "↓",
 }
-UNITS = {"test_nll": "nats", "kl_total": "nats/image", "kl": "nats/image", "kl_per_unit": "nats"}
+COSTS = dict.fromkeys(("test_cost", "test_ce", "test_ce_floor", "test_kl"), "nats/image")
+UNITS = COSTS | {
+    "test_nll": "nats",
+    "kl_total": "nats/image",
+    "kl": "nats/image",
+    "kl_per_unit": "nats",
+}
 FACTS = ("status", "epoch", "seconds", "parameters", "train_images", "effective_beta", "device")
 MISSING = "–"
 
@@ -87,6 +96,7 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
             "status": run.status,
             "beta": run.record.get("beta"),
             "test_error": run.metrics.get("test_error"),
+            "test_cost": run.metrics.get("test_cost"),
             "kl_total": run.metrics.get("kl_total"),
             "folder": str(run.folder),
         }
@@ -128,7 +138,8 @@ def _results(runs: Sequence[Run]) -> list[Line]:
 
 def _figures(run: Run) -> dict[str, Any]:
     best = run.record.get("best") or {}
-    chosen = {"best val_accuracy": best["val_accuracy"]} if "val_accuracy" in best else {}
+    kept = ("val_accuracy", "val_cost")
+    chosen = {f"best {name}": best[name] for name in kept if name in best}
     return {name.replace(".", "/"): value for name, value in flatten(run.metrics).items()} | chosen
 
 

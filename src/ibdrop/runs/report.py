@@ -103,6 +103,8 @@ def _error(run: Run) -> str:
 
 
 def _verdict(metrics: Mapping[str, Any]) -> str:
+    if "test_cost" in metrics:
+        return _cost_verdict(metrics)
     error, images = metrics.get("test_error"), metrics.get("test_images")
     if error is None or not images:
         return ""
@@ -112,6 +114,23 @@ def _verdict(metrics: Mapping[str, Any]) -> str:
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %, from the number of images alone), "
         "with the noise off."
     )
+
+
+def _cost_verdict(metrics: Mapping[str, Any]) -> str:
+    """What a reconstruction costs, between what it must cost and what knowing nothing costs."""
+    figures = {name: metrics.get(f"test_{name}") for name in ("ce", "ce_floor", "ce_mean_image")}
+    if any(not isinstance(value, int | float) for value in figures.values()):
+        return ""
+    ce, floor, mean = (float(str(value)) for value in figures.values())
+    sentence = (
+        f"Reconstructing {metrics.get('test_images', 0):,} test images costs {ce:,.3f} nats of"
+        f" cross-entropy per image: {ce - floor:,.3f} above the pixels' own {floor:,.3f}, the"
+        f" least there can be; the mean training image costs {mean:,.3f}."
+    )
+    mse, pca = metrics.get("test_mse"), metrics.get("test_mse_pca")
+    if isinstance(mse, int | float) and isinstance(pca, int | float):
+        sentence += f" Mean squared error {mse:.3g}; PCA of the same width has {pca:.3g}."
+    return sentence
 
 
 def _interval(share: float, count: int) -> tuple[float, float]:
@@ -130,6 +149,11 @@ def _cards(metrics: Mapping[str, Any]) -> list[Card]:
         ("test_nll", "NLL, nats ↓", "{:.4f}"),
         ("test_ece", "calibration error (ECE) ↓", "{:.2%}"),
         ("test_brier", "Brier score ↓", "{:.4f}"),
+        ("test_cost", "test cost, nats ↓", "{:,.3f}"),
+        ("test_ce", "cross-entropy, nats ↓", "{:,.3f}"),
+        ("test_ce_floor", "its floor, nats", "{:,.3f}"),
+        ("test_mse", "mean squared error ↓", "{:.3g}"),
+        ("test_mse_pca", "MSE of PCA", "{:.3g}"),
         ("kl_total", "KL, nats per image", "{:,.4g}"),
     )
     return [

@@ -23,6 +23,7 @@ __all__ = ["Sweep", "differing", "number", "table", "tabulate"]
 
 RECORD = "sweep.json"
 METRICS = ("test_error", "test_accuracy", "test_nll", "test_ece", "kl_total")
+COSTS = ("test_cost", "test_ce", "test_ce_floor", "test_mse", "test_mse_pca", "kl_total")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ def tabulate(folder: Path) -> list[dict[str, Any]]:
 def table(sweep: Sweep) -> list[dict[str, Any]]:
     """One row per run begun; a failed one is a row with its error and no figures."""
     columns = differing(sweep.runs)
-    return [_row(run, columns, sweep.folder) for run in sweep.runs]
+    names = COSTS if any("test_cost" in run.metrics for run in sweep.runs) else METRICS
+    return [_row(run, columns, names, sweep.folder) for run in sweep.runs]
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -167,14 +169,14 @@ def number(run: Run) -> int:
     return int(digits) if digits.isdigit() else -1
 
 
-def _row(run: Run, columns: Sequence[str], root: Path) -> dict[str, Any]:
+def _row(run: Run, columns: Sequence[str], names: Sequence[str], root: Path) -> dict[str, Any]:
     fields, metrics, given = run.record, run.metrics, _overrides(run)
     return {
         "number": number(run),
         "status": run.status,
         **{key: given.get(key, "") for key in columns},
         **{key: fields.get(key) for key in ("seed", "beta", "effective_beta")},
-        **{key: metrics.get(key) for key in METRICS},
+        **{key: metrics.get(key) for key in names},
         **{f"kl/{layer}": nats for layer, nats in (metrics.get("kl") or {}).items()},
         "warnings": len(fields.get("warnings") or []),
         "error": fields.get("error") or "",

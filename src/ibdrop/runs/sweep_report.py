@@ -21,6 +21,11 @@ FIGURES = (
     ("test_error", "test error ↓", "{:.2%}"),
     ("test_nll", "NLL [nats] ↓", "{:.4f}"),
     ("test_ece", "ECE ↓", "{:.2%}"),
+    ("test_cost", "test cost [nats] ↓", "{:.3f}"),
+    ("test_ce", "cross-entropy [nats] ↓", "{:.3f}"),
+    ("test_ce_floor", "its floor [nats]", "{:.3f}"),
+    ("test_mse", "MSE ↓", "{:.3g}"),
+    ("test_mse_pca", "MSE of PCA", "{:.3g}"),
     ("kl_total", "KL [nats/image]", "{:,.4g}"),
 )
 
@@ -78,14 +83,20 @@ def _means(rows: Sequence[Row], columns: Sequence[str]) -> list[Table]:
             groups.setdefault(key, []).append(row)
     if all(len(group) < 2 for group in groups.values()):
         return []
+    known = _figures(rows)
     body = [
-        [*(_text(value) for value in key), str(len(group)), *(_mean(group, f) for f in FIGURES)]
+        [*(_text(value) for value in key), str(len(group)), *(_mean(group, f) for f in known)]
         for key, group in groups.items()
     ]
-    heads = (*columns, "beta", "seeds", *(head for _, head, _ in FIGURES))
+    heads = (*columns, "beta", "seeds", *(head for _, head, _ in known))
     caption = "Mean ± standard deviation over the seeds."
     words = tuple(range(len(columns)))
     return [Table(heads, body, text=words, title="Means over seeds", caption=caption)]
+
+
+def _figures(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """The figures that the table of the sweep has."""
+    return [column for column in FIGURES if column[0] in rows[0]]
 
 
 def _mean(group: Sequence[Row], column: tuple[str, str, str]) -> str:
@@ -100,13 +111,14 @@ def _mean(group: Sequence[Row], column: tuple[str, str, str]) -> str:
 def _jobs(rows: Sequence[Row], columns: Sequence[str]) -> list[Section]:
     if not rows:
         return []
-    heads = ("job", "status", *columns, "seed", "beta", *(head for _, head, _ in FIGURES))
+    known = _figures(rows)
+    heads = ("job", "status", *columns, "seed", "beta", *(head for _, head, _ in known))
     body = [
         [
             str(row["number"]),
             str(row["status"]),
             *(_text(row[name]) for name in (*columns, "seed", "beta")),
-            *("–" if row[name] is None else figure(form, row[name]) for name, _, form in FIGURES),
+            *("–" if row[name] is None else figure(form, row[name]) for name, _, form in known),
             str(row["warnings"] or ""),
         ]
         for row in rows
