@@ -12,21 +12,25 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import nn
+from torch import Tensor, nn
 
 from ibdrop.artifacts.base import Artifact
 from ibdrop.data.base import ImageData, ImageSpec
 from ibdrop.errors import ConfigError, IbdropError
-from ibdrop.learning.loader import Position, count_batches
+from ibdrop.learning.loader import Position, batches, count_batches
 from ibdrop.learning.module import Learner
 from ibdrop.learning.objective import InformationWeight
 from ibdrop.learning.progress import reading
 from ibdrop.learning.trainer import TrainerOptions
+from ibdrop.models.generative import Autoencoder
 from ibdrop.seeds import key
 
 __all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "overridden"]
 
 Config = Mapping[str, Any]
+
+LOOKED_AT = 1000
+"""Images whose range of pixels is looked at."""
 
 # From Hydra 1.4 on, whoever instantiates says what may be called: here all that a config names,
 # since classes of the user's own are the point.
@@ -56,6 +60,8 @@ def experiment(config: Config) -> Experiment:
     device = how.pick_device()
     images = data(config).to(device)
     network = model(config, images.spec).to(device)
+    if isinstance(network, Autoencoder):
+        _acquaint(network, images)
     size = min(config["batch_size"], len(images.train))
     steps = min(count_batches(images.train, size), how.limit_steps or 1 << 62)
     weight = InformationWeight(
@@ -77,6 +83,36 @@ def experiment(config: Config) -> Experiment:
         shuffle=config.get("shuffle", True),
     )
     return Experiment(images, module, how, device, lambda: model(config, images.spec).to(device))
+
+
+def _acquaint(network: Autoencoder, images: ImageData) -> None:
+    """Lets an autoencoder see what it will reconstruct, before training.
+
+    Raises:
+        ConfigError: The pixels are not from 0 to 1.
+    """
+    some = torch.arange(min(LOOKED_AT, len(images.train)))
+    x = images.inputs(images.train.batch(some).images)
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        raise ConfigError(
+            [
+                f"dataset: its pixels reach the network as {low:.3g} to {high:.3g}; an autoencoder"
+                " gives pixels from 0 to 1, so leave them so with dataset.normalise=unit"
+            ]
+        )
+    if type(network).prepare is not Autoencoder.prepare:
+        network.prepare(_mean_image(images))
+
+
+def _mean_image(images: ImageData) -> Tensor:
+    """The mean training image as the network reads it, with shape (C, H, W)."""
+    total = sum(
+        images.inputs(batch.images).sum(0, dtype=torch.float64)
+        for batch in batches(images.train, LOOKED_AT)
+    )
+    assert isinstance(total, Tensor)
+    return (total / len(images.train)).float()
 
 
 def options(config: Config) -> TrainerOptions:

@@ -50,7 +50,8 @@ def console() -> Console:
 def show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints the runs there are, one line each."""
     table = new_table("when", "name", "status")
-    for name in ("beta", "test error or cost", "KL [nats]"):
+    costs = any(row.get("test_cost") is not None for row in rows)
+    for name in ("beta", "test error or cost" if costs else "test error", "KL [nats]"):
         table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("folder", overflow="fold")
     for row in rows:

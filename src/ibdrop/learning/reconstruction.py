@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ibdrop.data.base import Batch, ImageData
 from ibdrop.learning.keyed import keyed
 from ibdrop.learning.task import Examination, Learnt, Task, nats
+from ibdrop.merit.reconstruction import references
 from ibdrop.models.generative import Autoencoder, Costs, Reconstruction
 
 __all__ = ["Reconstructing"]
@@ -95,8 +96,6 @@ class _Costs(Examination):
         self.width = made.code.shape[1]
 
     def figures(self) -> dict[str, object]:
-        from ibdrop.merit.reconstruction import references
-
         means = {f"test_{name}": float(total) / self.images for name, total in self.sums.items()}
         known = references(
             self.data, self.width, self.model.likelihood, self.model.deviation, self.images

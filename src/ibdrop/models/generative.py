@@ -118,6 +118,9 @@ class Autoencoder(nn.Module, ABC):
             progress: The share of the run that is done, from 0 to 1, for schedules.
         """
 
+    def prepare(self, mean_image: Tensor) -> None:
+        """Sees the mean training image once, before training, with shape :math:`(C, H, W)`."""
+
     def judge(self, x: Tensor) -> dict[str, Tensor]:
         """What each image costs, as validation and test see it, in nats with shape :math:`(B)`.
 
