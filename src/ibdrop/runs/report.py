@@ -65,7 +65,7 @@ def run_page(run: Run) -> Page:
         config=(run.folder / "config.yaml").read_text(encoding="utf-8"),
         warnings=fields.get("warnings") or [],
         notes=fields.get("notes") or [],
-        explanations=_explanations(fields),
+        explanations=_explanations(fields, run.metrics),
         cards=_cards(run.metrics),
         tables=_layers(run.metrics),
         sections=sections(run.folder),
@@ -187,7 +187,9 @@ def _cell(name: str, value: Any) -> str:
     return "–" if value is None else figure(LAYER_COLUMNS[name][1], value)
 
 
-def _explanations(fields: Mapping[str, Any]) -> list[str]:
+def _explanations(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    if "test_cost" in metrics and "test_kl" not in metrics:
+        return []
     beta, units, b = (fields.get(key) for key in ("beta", "beta_units", "effective_beta"))
     if b is None or beta is None:
         return []
