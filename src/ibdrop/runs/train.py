@@ -10,12 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from ibdrop import build
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.config.check import settings_without_effect
-from ibdrop.data.base import ImageData, UnitRange
 from ibdrop.errors import IbdropError, Interrupted
 from ibdrop.learning.determinism import reproducible
 from ibdrop.learning.fit import finish, fit
@@ -30,6 +26,7 @@ from ibdrop.models.generative import Autoencoder
 from ibdrop.runs import provenance
 from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
+from ibdrop.runs.notes import has_information, of_costs, without_effect
 from ibdrop.runs.report import report
 
 __all__ = ["resume", "train"]
@@ -172,7 +169,7 @@ def _describe(run: Run, experiment: build.Experiment) -> None:
     parameters = sum(p.numel() for p in module.model.parameters() if p.requires_grad)
     notes = [experiment.data.note] if experiment.data.note else []
     if isinstance(module.model, Autoencoder):
-        notes.append(_of_costs(module.model, experiment.data, b))
+        notes.append(of_costs(module.model, experiment.data, b))
     run.update(
         device=device,
         effective_beta=b,
@@ -181,50 +178,16 @@ def _describe(run: Run, experiment: build.Experiment) -> None:
         notes=notes,
     )
     units = run.config["beta_units"]
-    run.update(warnings=_without_effect(run, module.model))
+    run.update(warnings=without_effect(module.model, run.config, run.record["overrides"]))
     say(
         f"{run.name} on {device}: {parameters:,} parameters, "
         f"{len(experiment.data.train):,} training images, {module.epochs} epochs"
         + (
             f"; beta {run.config['beta']:g} in {units} units: one nat of KL costs b = {b:.3g}"
-            if _has_information(module.model)
+            if has_information(module.model)
             else ""
         )
     )
-
-
-def _of_costs(model: Autoencoder, data: ImageData, b: float) -> str:
-    """What the costs of an autoencoder are costs of."""
-    scale = f"byte/{data.transform.white}" if isinstance(data.transform, UnitRange) else "scaled"
-    sentence = (
-        f"Costs are nats per image, summed over the pixels ({scale}), under a {model.likelihood}"
-        " likelihood"
-    )
-    if model.is_bound:
-        end = "bound the negative log-likelihood of the pixels from above"
-        weighed = "" if b == 1 else f"; training weighed the KL by {b:.3g}"
-        return f"{sentence}; in validation and test, at beta = 1, they {end}{weighed}."
-    if model.uses_noise:
-        return f"{sentence}; the prior is improper, so no sum of cost and KL bounds a likelihood."
-    return f"{sentence}."
-
-
-def _has_information(model: nn.Module) -> bool:
-    return not isinstance(model, Autoencoder) or model.is_bound or model.uses_noise
-
-
-def _without_effect(run: Run, model: nn.Module) -> list[str]:
-    """One sentence for each thing that was asked for and changes nothing."""
-    given = {word.partition("=")[0].lstrip("+") for word in run.record["overrides"]}
-    beta, kind = f"{run.config['beta']:g}", type(model).__name__
-    if not isinstance(model, Autoencoder):
-        return settings_without_effect(run.config) if "beta" in given else []
-    found = []
-    if "beta" in given and not _has_information(model):
-        found.append(f"beta={beta} has no effect: {kind} has no information term")
-    if "noise" in given and not model.uses_noise:
-        found.append(f"the noise that was chosen has no effect: {kind} has no use for it")
-    return found
 
 
 def _after_epoch(
