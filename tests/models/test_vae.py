@@ -222,6 +222,27 @@ def test_weights_lead_to_the_evidence(form: str) -> None:
     assert (weights.mean(0) < found).all()
 
 
+def test_grey_pixels_bound_the_likelihood_of_their_black_and_white_versions() -> None:
+    """Exactly, over all 64 versions of 6 pixels, each as probable as the grey values say."""
+    torch.manual_seed(0)
+    model = VAE(1, (2, 3), 10, NoNoise, hidden=[6], latents=1).double()
+    with torch.no_grad():
+        model.decoder[-1].weight.mul_(8)  # type: ignore[operator]
+    grid = torch.linspace(-8, 8, 1601, dtype=torch.float64)[:, None]
+    output = model.decode(grid)
+    prior = Normal(0.0, 1.0).log_prob(grid[:, 0]) + math.log(0.01)
+
+    def evidence(x: Tensor) -> Tensor:
+        return torch.logsumexp(prior - model.nll(output, x.expand_as(output)), 0)
+
+    grey = torch.rand(1, 2, 3, dtype=torch.float64)
+    versions = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 6).view(64, 1, 2, 3)
+    shares = (versions * grey + (1 - versions) * (1 - grey)).flatten(1).prod(1)
+    likelihood = (shares * torch.stack([evidence(x) for x in versions])).sum()
+    assert evidence(grey) < likelihood
+    assert likelihood - evidence(grey) < 1.0
+
+
 def test_what_has_no_proper_prior_has_no_bound() -> None:
     model = tiny("log_uniform")
     assert not model.is_bound
