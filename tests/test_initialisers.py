@@ -3,7 +3,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from ibdrop.initialisers import (
     he_normal,
     he_uniform,
     lecun_normal,
+    tutorial,
 )
 from ibdrop.models.allcnn import AllCNN
 from ibdrop.noise.information import InformationNoise
@@ -122,3 +125,28 @@ def test_lecun_keeps_the_variance_of_linear_units_and_halves_that_behind_relu() 
 def test_unknown_mode() -> None:
     with pytest.raises(ValueError, match="^mode=fan_avg: must be one of fan_in, fan_out.$"):
         he_normal(nn.Linear(2, 2), mode="fan_avg")
+
+
+def test_the_tutorials_weights_are_fixed_digits() -> None:
+    """Numpy's legacy generator: an integer first, then (in, out) in rows."""
+    layer = nn.Linear(784, 500)
+    tutorial(layer)
+    random = np.random.RandomState(123)
+    random.randint(2**30)
+    bound = 4 * (6 / 1284) ** 0.5
+    expected = random.uniform(-bound, bound, (784, 500)).astype(np.float32)
+    assert bound == pytest.approx(0.27344, abs=1e-5)
+    assert np.array_equal(layer.weight.detach().numpy(), expected.T)
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"numpy_seed": -1}, r"^numpy_seed=-1: must be 0 to 4294967295\.$"),
+        ({"gain": 0.0}, r"^gain=0\.0: must be a positive number\.$"),
+    ],
+)
+def test_what_is_no_seed_or_gain(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tutorial(nn.Linear(2, 3), **options)

@@ -53,6 +53,20 @@ def pixels(data: ImageData) -> list[set[bytes]]:
     return parts
 
 
+def test_the_original_order_on_demand(small: Source, tmp_path: Path) -> None:
+    data = mnist(0, root=str(tmp_path), val_images=15, split="original", white=256)
+    digits = torch.frombuffer(
+        bytearray((tmp_path / "MNIST" / "raw" / MNIST.files[0].name).read_bytes()),
+        dtype=torch.uint8,
+        offset=16,
+    ).view(TRAIN, 1, 28, 28)
+    assert torch.equal(data.train.batch(torch.arange(45)).images, digits[:45])
+    assert torch.equal(data.val.batch(torch.arange(15)).images, digits[45:])
+    assert torch.equal(data.inputs(digits), digits.float() / 256)
+    with pytest.raises(ValueError, match="^val_images is 60; it must be 1 to 59$"):
+        mnist(0, root=str(tmp_path), val_images=60, split="original")
+
+
 def test_every_digit_is_in_one_split(small: Source, tmp_path: Path) -> None:
     data = mnist(0, root=str(tmp_path), val_images=15)
     train, val, test = pixels(data)

@@ -94,3 +94,8 @@ def test_evaluation_announces_each_batch() -> None:
     asked = [index for word, index, _ in images.told if word == "asked"]
     assert asked[1:] == announced
     assert len(asked) == 5
+
+
+def test_the_order_of_the_set_on_demand() -> None:
+    chunks = Chunks(dataset(), 10, Position(epoch=3, step=2), 0, steps=10, shuffle=False)
+    assert torch.equal(torch.cat([chunk.labels for chunk in chunks]), torch.arange(20, 100))
