@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ibdrop.artifacts.base import Artifact, Trained
-from ibdrop.data.base import Batch, ImageData, ImageSet, ImageSpec
+from ibdrop.data.base import Batch, ImageData, ImageSet, ImageSpec, StaticImages
 from ibdrop.models.base import Prediction
+from ibdrop.models.generative import Autoencoder, Costs, Reconstruction
 from ibdrop.noise.base import Noisy
+from ibdrop.noise.draws import standard_normal, standard_uniform
 
 SIDE, COUNT, CLASSES = 16, 40, ("nought", "one/ten", "two")
 
@@ -73,6 +75,73 @@ class Fresh(Net):
         return Prediction(found.logits, {name: Noisy(one, one) for name, one in ones.items()})
 
 
+class Sketch(Autoencoder):
+    """A random linear autoencoder with whatever a test asks for.
+
+    Arguments:
+        width: The units of the code.
+        channels: Those of the images.
+        positive: Whether codes are rectified, and noisy in proportion.
+        corrupts: Whether it is trained on images with pixels left out.
+        prior: Whether codes can be drawn.
+        seen: Whether it has filters.
+    """
+
+    def __init__(
+        self,
+        width: int = 3,
+        channels: int = 1,
+        positive: bool = False,
+        corrupts: bool = False,
+        prior: bool = False,
+        seen: bool = True,
+    ) -> None:
+        super().__init__((channels, SIDE, SIDE))
+        random = torch.Generator().manual_seed(width)
+        weights = torch.randn(channels * SIDE**2, width, generator=random) / SIDE
+        self.weights = nn.Parameter(weights)
+        self.positive, self.corrupts = positive, corrupts
+        self.prior, self.seen = prior, seen
+
+    def forward(self, x: Tensor, sample: bool | None = None) -> Reconstruction:
+        code = x.flatten(1) @ self.weights
+        if not self.positive:
+            return Reconstruction(self.decode(code), code, {})
+        code = code.relu()
+        alpha = 0.1 + 0.2 * torch.sigmoid(code)
+        layer = Noisy(code, -alpha.log(), alpha, cap=0.3)
+        return Reconstruction(self.decode(code), code, {"z": layer})
+
+    def decode(self, code: Tensor) -> Tensor:
+        return (4 * code @ self.weights.T - 2).view(-1, *self.image_shape)
+
+    def costs(self, x: Tensor, b: float, progress: float) -> Costs:
+        ce = self.nll(self(x).output, x).mean()
+        return Costs(ce, {"ce": ce})
+
+    def corrupted(self, x: Tensor) -> Tensor:
+        return x * (standard_uniform(x) > 0.5) if self.corrupts else x
+
+    def codes(self, count: int) -> Tensor | None:
+        like = self.weights.new_empty(count, self.weights.shape[1])
+        return standard_normal(like) if self.prior else None
+
+    def filters(self) -> Tensor | None:
+        return self.weights.detach().T.view(-1, *self.image_shape) if self.seen else None
+
+
+def sketched(folder: Path, *, channels: int = 1, **options: Any) -> Trained:
+    """A run folder of a `Sketch`, on pictures of as many channels."""
+    noise = torch.Generator().manual_seed(channels)
+    shape = (COUNT, channels, SIDE, SIDE)
+    pictures = torch.randint(256, shape, generator=noise).to(torch.uint8)
+    images = StaticImages(pictures, torch.arange(COUNT) % len(CLASSES))
+    spec = ImageSpec(channels, SIDE, SIDE, CLASSES)
+    data = ImageData("noise", spec, images, images, images)
+    model = Sketch(channels=channels, **options).eval()
+    return Trained(model, data, torch.device("cpu"), 0, lambda: model, folder)
+
+
 def trained(folder: Path, model: nn.Module | None = None, placed: bool = True) -> Trained:
     spec = ImageSpec(1, SIDE, SIDE, CLASSES)
     data = ImageData("blobs", spec, Blobs(), Blobs(), Blobs(placed))
@@ -93,6 +162,12 @@ def run(artifact: Artifact, what: Trained, folder: Path, size: int = 16) -> list
 def synthetic() -> SimpleNamespace:
     """`trained(folder, model, placed)`, `run(artifact, trained, folder, size)` and `Net`."""
     return SimpleNamespace(trained=trained, run=run, Net=Net, classes=CLASSES, count=COUNT)
+
+
+@pytest.fixture
+def sketch() -> SimpleNamespace:
+    """`trained(folder, channels=, **options of Sketch)`, and `run` as in `synthetic`."""
+    return SimpleNamespace(trained=sketched, run=run, classes=CLASSES, count=COUNT)
 
 
 @pytest.fixture
