@@ -23,7 +23,7 @@ def complete(
     ("line", "expected"),
     [
         ("ibdrop ", list(COMMANDS)),
-        ("ibdrop re", ["report", "resume"]),
+        ("ibdrop re", ["reconstruct", "report", "resume"]),
         ("/opt/ibdrop/bin/ibdrop tr", ["train"]),
         ("ibdrop zzz", []),
         ("ibdrop zzz ", []),

@@ -35,7 +35,9 @@ def test_help_ends_with_examples_and_the_next_step(
     assert text.index("examples:\n") < text.index("next: ")
 
 
-@pytest.mark.parametrize("command", ["evaluate", "rank", "heatmap", "report", "compare", "resume"])
+@pytest.mark.parametrize(
+    "command", ["evaluate", "rank", "heatmap", "reconstruct", "report", "compare", "resume"]
+)
 def test_a_missing_run_is_a_usage_error(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command, []) == 2
     text = capsys.readouterr().err
@@ -59,7 +61,7 @@ def test_bad_counts(words: list[str], message: str, capsys: pytest.CaptureFixtur
     assert f"ibdrop rank: {message}\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["rank", "heatmap"])
+@pytest.mark.parametrize("command", ["rank", "heatmap", "reconstruct"])
 def test_only_data_and_trainer_change(command: str, tmp_path: Path) -> None:
     finished(tmp_path / "a")
     with pytest.raises(ConfigError) as caught:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
+from ibdrop.cli.places import folder_of, named, other_data, outputs, place_for, say, tell
+from ibdrop.cli.reconstruct import reconstruct
 from ibdrop.cli.tables import (
-    console,
     show_comparison,
     show_figures,
     show_ranking,
@@ -22,10 +21,10 @@ from ibdrop.errors import ConfigError, IbdropError, RunError
 from ibdrop.files import read_csv, write_csv
 from ibdrop.runs.compare import compare as set_side_by_side
 from ibdrop.runs.compare import flatten, list_runs
-from ibdrop.runs.folder import Run, find_runs
+from ibdrop.runs.folder import Run
 from ibdrop.runs.sweep import Sweep
 
-__all__ = ["compare", "evaluate", "heatmap", "rank", "report", "resume", "runs"]
+__all__ = ["compare", "evaluate", "heatmap", "rank", "reconstruct", "report", "resume", "runs"]
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -60,16 +59,16 @@ def _test_again(run: Run, wishes: Wishes, words: Sequence[str], arguments: Names
     names: list[str] | None = None if arguments.artifacts else []
     if wishes.dataset is None:
         changed = with_config(run, overridden(run.config, wishes.changes))
-        folder, trained = _place(run, arguments.output, wishes.changes), None
+        folder, trained = place_for(run, arguments.output, wishes.changes), None
     else:
         changed = with_config(run, overridden(run.config, not_of_data(wishes.changes)))
         folder = arguments.output or place([run], words)
         trained, notes = tested_on(run, wishes, arguments.config_dir)
         for note in notes:
-            _say(f"note   {note}")
+            say(f"note   {note}")
     figures, files = infer_again(changed, names, folder, trained)
     show_figures(_shown(run.metrics), _shown(figures))
-    _tell(run, files)
+    tell(run, files)
     return 0
 
 
@@ -86,7 +85,7 @@ def _asked(arguments: Namespace) -> tuple[list[Run | Sweep], Wishes, list[str]]:
     wishes, errors = Wishes(), list[IbdropError]()
     for text in folders:
         try:
-            found.append(_run_or_sweep(_folder(text)))
+            found.append(_run_or_sweep(folder_of(text)))
         except RunError as error:
             errors.append(error)
     try:
@@ -126,16 +125,16 @@ def rank(arguments: Namespace) -> int:
     from ibdrop.cli.network import infer_again, with_artifact
     from ibdrop.sampling.engine import NoNoiseError
 
-    run = _changed(arguments)
+    run = named(arguments)
     names = ("passes", "images", "mask_sharing", "design")
     chosen = {name: getattr(arguments, name) for name in names} | {"needs_noise": True}
-    folder = _place(run, arguments.output, _other(arguments.changes))
+    folder = place_for(run, arguments.output, other_data(arguments.changes))
     try:
         _, files = infer_again(with_artifact(run, "ranking", chosen), ["ranking"], folder)
     except NoNoiseError as error:
         raise RunError(f"{run.folder}: {error}") from error
     show_ranking(read_csv(folder / "ranking_summary.csv"))
-    _tell(run, files)
+    tell(run, files)
     return 0
 
 
@@ -143,7 +142,7 @@ def heatmap(arguments: Namespace) -> int:
     """`ibdrop heatmap`: the KL heat maps alone."""
     from ibdrop.cli.network import draw_chosen, infer_again, with_artifact
 
-    run = _changed(arguments)
+    run = named(arguments)
     if arguments.index:
         folder = arguments.output or run.folder / "chosen"
         chosen = {"images": len(arguments.index)}
@@ -151,11 +150,11 @@ def heatmap(arguments: Namespace) -> int:
     else:
         chosen = {"images": arguments.images}
         changed = with_artifact(run, "heatmap", chosen)
-        folder = _place(run, arguments.output, _other(arguments.changes))
+        folder = place_for(run, arguments.output, other_data(arguments.changes))
         _, files = infer_again(changed, ["heatmap"], folder)
     if not files:
-        _say("nothing to draw: no layer of this network has a KL term over positions")
-    _tell(run, files)
+        say("nothing to draw: no layer of this network has a KL term over positions")
+    tell(run, files)
     return 0
 
 
@@ -163,13 +162,13 @@ def report(arguments: Namespace) -> int:
     """`ibdrop report`: the page of a run or a sweep."""
     from ibdrop.runs.report import report as write_report
 
-    _say(f"report  {write_report(_folder(arguments.run))}")
+    say(f"report  {write_report(folder_of(arguments.run))}")
     return 0
 
 
 def compare(arguments: Namespace) -> int:
     """`ibdrop compare`: runs side by side."""
-    found = [Run.open(_folder(text)) for text in arguments.runs]
+    found = [Run.open(folder_of(text)) for text in arguments.runs]
     if len(found) < 2:
         raise RunError("compare needs at least two runs; `ibdrop runs` lists the runs there are")
     names = [chr(ord("A") + i) if len(found) <= 26 else str(i + 1) for i in range(len(found))]
@@ -182,12 +181,12 @@ def compare(arguments: Namespace) -> int:
 
 def runs(arguments: Namespace) -> int:
     """`ibdrop runs`: the runs there are."""
-    root = arguments.root or _outputs()
+    root = arguments.root or outputs()
     if arguments.root and not root.is_dir():
         raise RunError(f"there is no folder {root.absolute()}")
     rows = list_runs(root)
     if not rows:
-        _say(f"no runs in {root.absolute()}; `ibdrop train` makes one")
+        say(f"no runs in {root.absolute()}; `ibdrop train` makes one")
     else:
         show_runs([{**row, "folder": os.path.relpath(row["folder"])} for row in rows])
     if arguments.csv:
@@ -199,72 +198,14 @@ def resume(arguments: Namespace) -> int:
     """`ibdrop resume`: an interrupted run, or what is missing of a sweep."""
     from ibdrop.cli.again import resume_run, resume_sweep
 
-    folder = _folder(arguments.run)
+    folder = folder_of(arguments.run)
     if (folder / "sweep.json").is_file() and not (folder / "run.json").exists():
         return resume_sweep(folder)
     return resume_run(Run.open(folder))
 
 
-def _changed(arguments: Namespace) -> Run:
-    """The run that is named, with the changes that are asked for.
-
-    Raises:
-        RunError: There is no such run.
-        ConfigError: With every change that cannot be made.
-    """
-    run = Run.open(_folder(arguments.run))
-    wrong = [word for word in arguments.changes if not word.startswith(("dataset.", "trainer."))]
-    if wrong:
-        raise ConfigError([f"{word}: only dataset.* and trainer.* change here" for word in wrong])
-    if not arguments.changes:
-        return run
-    from ibdrop.build import overridden
-    from ibdrop.cli.network import with_config
-
-    return with_config(run, overridden(run.config, arguments.changes))
-
-
-def _other(changes: Iterable[str]) -> list[str]:
-    """The changes that may make other data, not only say where they lie."""
-    return [word for word in changes if not word.startswith(("dataset.root=", "dataset.file="))]
-
-
-def _tell(run: Run, files: Sequence[Path]) -> None:
-    """Names the files; those of the run itself go into its record and its report."""
-    for path in files:
-        _say(f"wrote  {path}")
-    own = [path.relative_to(run.folder) for path in files if run.artifacts in path.parents]
-    if own:
-        from ibdrop.runs.report import report as write_report
-
-        known = [*(run.record.get("artifacts") or []), *map(str, own)]
-        run.update(artifacts=list(dict.fromkeys(known)))
-        _say(f"report {write_report(run.folder)}")
-
-
 def _shown(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace(".", "/", 1): value for name, value in flatten(figures).items()}
-
-
-def _place(run: Run, output: Path | None, changes: Iterable[str] = ()) -> Path:
-    """Pictures of other data never replace those of the run."""
-    if output is not None:
-        return output
-    other = any(change.startswith("dataset.") for change in changes)
-    return run.folder / "other_data" if other else run.artifacts
-
-
-def _folder(text: str) -> Path:
-    if text != "latest" or Path(text).exists():
-        return Path(text).expanduser()
-    found = find_runs(_outputs())
-    if not found:
-        raise RunError(f"there are no runs in {_outputs().absolute()}; `ibdrop train` makes one")
-    return max(found, key=lambda run: str(run.record.get("started"))).folder
-
-
-def _outputs() -> Path:
-    return Path(os.environ.get("IBDROP_OUTPUTS") or "outputs")
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -272,8 +213,4 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         write_csv(path, rows)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
-    _say(f"wrote  {path}")
-
-
-def _say(words: str) -> None:
-    console().print(Text(words), soft_wrap=True)
+    say(f"wrote  {path}")

@@ -59,7 +59,16 @@ Keep it:
 Next: type `ibdrop train noise=` and press the tabulator key."""
 
 WORDS = {"data": ("list", "fetch", "show"), "completion": tuple(SCRIPTS)}
-FOLDERS = ("evaluate", "rank", "heatmap", "report", "compare", "runs", "resume")
+FOLDERS = (
+    "evaluate",
+    "rank",
+    "heatmap",
+    "reconstruct",
+    "report",
+    "compare",
+    "runs",
+    "resume",
+)
 
 
 def main(argv: Sequence[str]) -> int:

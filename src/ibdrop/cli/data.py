@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ibdrop.cli.counts import positive
+
 __all__ = ["main", "parser"]
 
 EPILOG = """\
@@ -121,7 +123,7 @@ def _add_show(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="changes to the config, as for `ibdrop train`: dataset.*, seed",
     )
     made.add_argument(
-        "--images", type=_positive, default=12, metavar="N", help="how many images (default: 12)"
+        "--images", type=positive, default=12, metavar="N", help="how many images (default: 12)"
     )
     made.add_argument(
         "--split",
@@ -148,9 +150,3 @@ def _new(
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)

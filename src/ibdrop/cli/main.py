@@ -40,6 +40,9 @@ COMMANDS = {
     ),
     "rank": Command("test images from the surest to the least sure", "rank RUN", "runs"),
     "heatmap": Command("where the network looks: KL maps", "heatmap RUN --images 8", "runs"),
+    "reconstruct": Command(
+        "what an autoencoder gives back; its filters, codes", "reconstruct RUN", "runs"
+    ),
     "report": Command("one HTML page of a run or a sweep", "report RUN", "runs"),
     "compare": Command("what differs between runs, what came out", "compare RUN RUN", "runs"),
     "runs": Command("a table of the runs in a folder", "runs outputs", "runs"),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ibdrop.cli.counts import indices, positive
+
 __all__ = ["main", "parser"]
 
 HINT = "`ibdrop runs` lists the runs there are; `latest` stands for the newest"
@@ -26,7 +28,8 @@ def main(command: str, argv: Sequence[str]) -> int:
     """Carries out a command on runs.
 
     Arguments:
-        command: One of `evaluate`, `rank`, `heatmap`, `report`, `compare`, `runs`, `resume`.
+        command: One of `evaluate`, `rank`, `heatmap`, `reconstruct`, `report`, `compare`, `runs`,
+            `resume`.
         argv: The words after it.
 
     Returns:
@@ -107,11 +110,9 @@ def _rank_parser(command: str) -> argparse.ArgumentParser:
         "next: `ibdrop heatmap RUN --index 3,17` shows what the network saw in those images.",
     )
     _add_run(made)
+    made.add_argument("--passes", type=positive, metavar="T", help=_as_run("passes per image, 50"))
     made.add_argument(
-        "--passes", type=_positive, metavar="T", help=_as_run("passes per image, 50")
-    )
-    made.add_argument(
-        "--images", type=_positive, metavar="N", help=_as_run("images at each end, 30 per class")
+        "--images", type=positive, metavar="N", help=_as_run("images at each end, 30 per class")
     )
     made.add_argument(
         "--mask-sharing",
@@ -139,10 +140,10 @@ def _heatmap_parser(command: str) -> argparse.ArgumentParser:
     )
     _add_run(made)
     made.add_argument(
-        "--images", type=_positive, metavar="N", help=_as_run("test images to draw, 8")
+        "--images", type=positive, metavar="N", help=_as_run("test images to draw, 8")
     )
     made.add_argument(
-        "--index", type=_indices, metavar="I,J,...", help="numbers of the test images to draw"
+        "--index", type=indices, metavar="I,J,...", help="numbers of the test images to draw"
     )
     _add_output(made)
     return made
@@ -156,6 +157,26 @@ def _add_run(made: argparse.ArgumentParser) -> None:
         nargs="*",
         help="changes to the run's config: dataset.*, trainer.*",
     )
+
+
+def _reconstruct_parser(command: str) -> argparse.ArgumentParser:
+    made = _new(
+        command,
+        "Draws what an autoencoder gives back: originals, corrupted, reconstructed, beside PCA\n"
+        "of the same width; filters; codes and their noise; the decoded manifold,\n"
+        "interpolations and draws from the prior.",
+        "examples:\n"
+        "  ibdrop reconstruct latest\n"
+        "  ibdrop reconstruct RUN --images 20 --output pictures\n"
+        "  ibdrop reconstruct RUN dataset.root=/data/mine    the data lie elsewhere now\n\n"
+        "next: `ibdrop report RUN` puts all pictures of the run on one page.",
+    )
+    _add_run(made)
+    made.add_argument(
+        "--images", type=positive, metavar="N", help=_as_run("test images to draw large, 10")
+    )
+    _add_output(made)
+    return made
 
 
 def _report_parser(command: str) -> argparse.ArgumentParser:
@@ -230,26 +251,6 @@ def _as_run(words: str) -> str:
     return f"{words} (default: as in the run's config)"
 
 
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return value
-
-
-def _indices(text: str) -> list[int]:
-    try:
-        values = [int(part) for part in text.split(",")]
-    except ValueError:
-        values = [-1]
-    if min(values) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of image numbers such as 3,17")
-    return values
-
-
 EVALUATE_WORDS = """\
 words:
   noise=on|off          on: 50 passes with the noise on beside the deterministic figures
@@ -278,6 +279,7 @@ PARSERS: dict[str, Callable[[str], argparse.ArgumentParser]] = {
     "evaluate": _evaluate_parser,
     "rank": _rank_parser,
     "heatmap": _heatmap_parser,
+    "reconstruct": _reconstruct_parser,
     "report": _report_parser,
     "compare": _compare_parser,
     "runs": _runs_parser,
