@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
+from ibdrop.artifacts.gradients_over_temperature import draw_gradients
 from ibdrop.artifacts.plotting import COLOURS, GREY, INK, WIDTH, save, styled
 from ibdrop.artifacts.sweep_maps import draw_maps
 
@@ -72,7 +73,8 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
     if placed:
         plane = _plane(_groups(placed, axis, others), axis)
         files.append(save(plane, target / "information_plane.png"))
-    return [*files, *draw_maps(finished, axis, others, folder, target)]
+    maps = draw_maps(finished, axis, others, folder, target)
+    return [*files, *maps, *draw_gradients(finished, folder, target)]
 
 
 @styled
