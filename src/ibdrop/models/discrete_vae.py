@@ -22,6 +22,9 @@ from ibdrop.noise.base import NoiseFactory, Noisy
 
 __all__ = ["DiscreteVAE"]
 
+RATIO = 3 / 4
+"""The prior's temperature over the posterior's where nothing else is said, as in the paper."""
+
 
 class DiscreteVAE(Autoencoder):
     r"""A sigmoid belief network with binary or n-ary units, and one that infers them.
@@ -52,7 +55,8 @@ class DiscreteVAE(Autoencoder):
         objective: `density` (20), `relaxed_mass` (21) or `analytic` (22), see `price`.
         estimator: How gradients get through the units, see `estimate`.
         posterior_temperature: That of the units as drawn, :math:`\lambda_1`.
-        prior_temperature: That of the prior in (20), :math:`\lambda_2`.
+        prior_temperature: That of the prior in (20), :math:`\lambda_2`; `None` for three quarters
+            of the posterior's.
         anneal_from: The posterior's temperature at the start, see `Temperature`; that of the
             prior keeps its ratio to it.
         anneal_rate: How fast it falls, per run.
@@ -84,7 +88,7 @@ class DiscreteVAE(Autoencoder):
         objective: Objective = "density",
         estimator: Estimator = "concrete",
         posterior_temperature: float = 2 / 3,
-        prior_temperature: float = 1 / 2,
+        prior_temperature: float | None = 1 / 2,
         anneal_from: float | None = None,
         anneal_rate: float = 0.0,
         samples: int = 1,
@@ -98,19 +102,20 @@ class DiscreteVAE(Autoencoder):
         super().__init__((in_channels, *image_size), likelihood, deviation)
         _check(units, samples)
         check_binarisation(binarise, likelihood)
-        check_temperature(prior_temperature, "prior_temperature")
+        if prior_temperature is not None:
+            check_temperature(prior_temperature, "prior_temperature")
         if target == "whole":
             check_objective(objective, estimator)
         self.kind: Units = BinConcrete() if states == 2 else ExpConcrete(states, code)
         self.objective, self.estimator, self.samples = objective, estimator, samples
         self.temperature = Temperature(posterior_temperature, anneal_from, anneal_rate)
-        self.ratio = prior_temperature / posterior_temperature
+        self.ratio = (prior_temperature or RATIO * posterior_temperature) / posterior_temperature
         self.binarise = binarise
         self.halves = Halves(self.image_shape, target)
         inputs, whole = self.halves.inputs, target == "whole"
         self.chain = Chain(inputs, units, self.kind, linear, centred and whole)
         self.prior = Prior(units, self.kind, linear, learned_prior) if whole else None
-        read = units[0] if whole else units[-1]
+        read = units[0 if whole else -1]
         self.decoder = affine(read * self.kind.outputs, self.halves.outputs, linear)
 
     def prepare(self, mean_image: Tensor) -> None:
@@ -128,29 +133,29 @@ class DiscreteVAE(Autoencoder):
                 centre.mean.copy_(means)
 
     def target(self, x: Tensor) -> Tensor:
-        """What the pixels are taken for: `x`, binarised if so configured."""
-        return binarised(x, self.binarise)
+        """The pixels that are to be given: the predicted ones, binarised if so configured.
+
+        What a reconstruction is compared with, its floor and mean image too, is to be computed
+        from these, with shape :math:`(B, C, h, W)`.
+        """
+        return self.halves.predicted(self._taken(x))
 
     def encode(self, x: Tensor) -> Tensor:
         """The logits of the first layer, with shape :math:`(B, H)`, or (B, H, n) if n-ary."""
-        return self.chain.first(self._seen(self.target(x)))
+        return self.chain.first(self._shown(self._taken(x)))
 
     def relax(self, logits: Tensor, temperature: float) -> Tensor:
         """Draws a layer in log space, differentiable in its logits, with their shape."""
         return self.kind.relax(logits, temperature)
 
     def decoder_term(self, y: Tensor, x: Tensor) -> Tensor:
-        r"""What the pixels cost given a relaxed draw, :math:`-\log p(x | y)`.
+        r"""What the pixels cost given a relaxed draw, :math:`-\log p(x | y)`, in nats (B).
 
         Arguments:
             y: The layer that the decoder reads, as `relax` gives it.
             x: Pixels, with shape :math:`(B, C, H, W)`.
-
-        Returns:
-            Nats with shape :math:`(B)`.
         """
-        state = self.kind.soft(y)
-        return self._misses(state[:, None], self.halves.predicted(self.target(x)))[:, 0]
+        return self._misses(self.kind.soft(y), self.target(x))
 
     def kl_term(self, y: Tensor, logits: Tensor) -> Tensor:
         r"""One draw of the divergence of objective (20), :math:`\log q(y | x) - \log p(y)`.
@@ -177,10 +182,10 @@ class DiscreteVAE(Autoencoder):
         return now, now * self.ratio
 
     def costs(self, x: Tensor, b: float, progress: float) -> Costs:
-        x = self.target(x)
+        x = self._taken(x)
         now = self.temperatures(progress)
         drawn = self.chain(
-            self._seen(x),
+            self._shown(x),
             self.samples,
             lambda logits: estimate(self.kind, logits, now[0], self.estimator),
         )
@@ -188,52 +193,43 @@ class DiscreteVAE(Autoencoder):
         figures = {"ce": misses.mean()}
         cost = misses
         if self.prior is not None:
-            analytic = self.objective == "analytic"
-            below = "relaxed_mass" if analytic else self.objective
+            below = "relaxed_mass" if self.objective == "analytic" else self.objective
             kl = _summed(self._prices(drawn, below, self.objective, now))
             figures["kl"] = kl.mean()
             cost = misses + b * kl
-        loss = -multi_sample(-cost).mean()
+        loss = -multi_sample(-cost.view(self.samples, len(x))).mean()
         if self.samples > 1:
             figures["gain"] = cost.mean() - loss
         return Costs(loss, {name: figure.detach() for name, figure in figures.items()})
 
     def forward(self, x: Tensor, sample: bool | None = None) -> Reconstruction:
-        """Reconstructs images on the discrete graph.
+        """Reconstructs images on the discrete graph, with drawn or the most probable states.
 
-        Arguments:
-            x: Pixels in [0, 1], with shape :math:`(B, C, H, W)`.
-            sample: Whether states are drawn, or the most probable ones taken; `None` draws in
-                training mode only.
-
-        Returns:
-            The output, the code in {-1, 1}, and each layer: its code, and its KL in nats per unit
-            (of all but the last layer a drawn one, which may be negative).
+        Of all layers but the last a drawn KL is a drawn price, which may be negative.
         """
         noise_on = self.training if sample is None else sample
-        x = self.target(x)
-        drawn = self.chain(self._seen(x), 1, self._hard if noise_on else self._mode)
-        code = self.kind.embed(self._read(drawn))[:, 0]
-        kls: list[Tensor | None] = [None] * len(drawn)
+        x = self._taken(x)
+        drawn = self.chain(self._shown(x), 1, self._hard if noise_on else self._mode)
+        code = self.kind.embed(self._read(drawn))
+        kls: Sequence[Tensor | None] = [None] * len(drawn)
         if self.prior is not None:
-            below = "relaxed_mass" if noise_on else "analytic"
-            kls = [kl[:, 0] for kl in self._prices(drawn, below, "analytic")]
+            kls = self._prices(drawn, "relaxed_mass" if noise_on else "analytic", "analytic")
         layers = {
-            f"h{number}": Noisy(self.kind.embed(draw.state)[:, 0], kl)
+            f"h{number}": Noisy(self.kind.embed(draw.state), kl)
             for number, (draw, kl) in enumerate(zip(drawn, kls, strict=True), 1)
         }
         return Reconstruction(self.halves.image(self.decoder(code), x), code, layers)
 
     def judge(self, x: Tensor) -> dict[str, Tensor]:
-        return super().judge(self.target(x))
+        return super().judge(self._taken(x))
 
     def log_weights(self, x: Tensor, m: int) -> Tensor | None:
-        x = self.target(x)
-        drawn = self.chain(self._seen(x), m, self._hard)
+        x = self._taken(x)
+        drawn = self.chain(self._shown(x), m, self._hard)
         cost = self._misses(self._read(drawn), self.halves.predicted(x))
         if self.prior is not None:
             cost = cost + _summed(self._prices(drawn, "relaxed_mass", "relaxed_mass"))
-        return -cost.T
+        return -cost.view(m, len(x))
 
     def decode(self, code: Tensor) -> Tensor:
         output: Tensor = self.decoder(code)
@@ -250,18 +246,22 @@ class DiscreteVAE(Autoencoder):
         """What the pixels cost that are to be predicted, in nats with shape :math:`(B)`."""
         return super().nll(self.halves.predicted(output), self.halves.predicted(x))
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _taken(self, x: Tensor) -> Tensor:
+        """What the pixels are taken for; draws that change do so in training alone."""
+        fixed = self.binarise == "dynamic" and not self.training
+        return binarised(x, "static" if fixed else self.binarise)
+
+    def _shown(self, x: Tensor) -> Tensor:
         return self.halves.shown(x).flatten(1)
 
     def _read(self, drawn: Sequence[Draw]) -> Tensor:
         return drawn[-1 if self.prior is None else 0].state
 
     def _misses(self, state: Tensor, x: Tensor) -> Tensor:
-        """What the pixels cost given states of shape (B, m, *), with shape (B, m)."""
+        """What the pixels cost given states of shape (m B, *), with shape (m B)."""
         output = self.decoder(self.kind.embed(state))
-        pixels = x.flatten(1)[:, None].expand_as(output)
-        flat = Autoencoder.nll(self, output.flatten(0, 1), pixels.flatten(0, 1))
-        return flat.reshape(output.shape[:2])
+        pixels = x.flatten(1).repeat(len(output) // len(x), 1)
+        return Autoencoder.nll(self, output, pixels)
 
     def _prices(
         self,
@@ -270,7 +270,7 @@ class DiscreteVAE(Autoencoder):
         last: str,
         now: tuple[float, float] = (1.0, 1.0),
     ) -> list[Tensor]:
-        """What each layer costs in nats per unit, with shape (B, m, H): the last, those below."""
+        """What each layer costs in nats per unit, with shape (m B, H): those below, the last."""
         assert self.prior is not None
         priors = self.prior([draw.state for draw in drawn])
         hows = [below] * (len(drawn) - 1) + [last]
@@ -287,8 +287,8 @@ class DiscreteVAE(Autoencoder):
 
 
 def _summed(prices: Sequence[Tensor]) -> Tensor:
-    """All layers together, in nats with shape (B, m)."""
-    return torch.stack([each.sum(2) for each in prices]).sum(0)
+    """All layers together, in nats with shape (m B)."""
+    return torch.stack([each.sum(1) for each in prices]).sum(0)
 
 
 def _check(units: Sequence[int], samples: int) -> None:

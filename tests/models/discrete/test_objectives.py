@@ -96,7 +96,7 @@ def test_the_multi_sample_bound_rises_to_the_log_likelihood() -> None:
     """The mean of L_m over many draws of importance weights with mean 1."""
     random = torch.Generator().manual_seed(0)
     log_w = torch.randn(4000, 128, generator=random, dtype=torch.float64) - 0.5
-    bounds = [multi_sample(log_w.view(-1, m)).mean().item() for m in (1, 2, 8, 32, 128)]
+    bounds = [multi_sample(log_w.view(-1, m), 1).mean().item() for m in (1, 2, 8, 32, 128)]
     assert bounds == sorted(bounds)
     assert bounds[0] == pytest.approx(-0.5, abs=0.01)
     assert -0.01 < bounds[-1] < 0
@@ -104,9 +104,9 @@ def test_the_multi_sample_bound_rises_to_the_log_likelihood() -> None:
 
 def test_one_sample_is_itself() -> None:
     log_w = torch.tensor([[-3.0], [-700.0]])
-    assert multi_sample(log_w).tolist() == [-3.0, -700.0]
-    assert multi_sample(torch.full((1, 4), -900.0)).item() == pytest.approx(-900)
-    assert math.isfinite(multi_sample(torch.tensor([[-1e5, -1.0]])).item())
+    assert multi_sample(log_w, 1).tolist() == [-3.0, -700.0]
+    assert multi_sample(torch.full((4,), -900.0)).item() == pytest.approx(-900)
+    assert math.isfinite(multi_sample(torch.tensor([-1e5, -1.0])).item())
 
 
 @pytest.mark.parametrize(

@@ -82,15 +82,14 @@ class Chain(nn.Module):
 
         Arguments:
             x: Inputs, with shape :math:`(B, F)`.
-            m: How often each image is drawn.
+            m: How often all images are drawn.
             draw: Draws a layer from its logits.
 
         Returns:
-            Each layer, with shapes that begin with :math:`(B, m)`.
+            Each layer, with shapes that begin with :math:`m B`: all images, then all again.
         """
-        logits = self.first(x[:, None])
-        logits = logits.expand(-1, m, *(-1 for _ in logits.shape[2:]))
-        drawn = [draw(logits)]
+        logits = self.first(x)
+        drawn = [draw(logits.repeat(m, *(1 for _ in logits.shape[1:])))]
         for number in range(1, len(self.maps)):
             drawn.append(draw(self._logits(number, self.units.embed(drawn[-1].state))))
         return drawn

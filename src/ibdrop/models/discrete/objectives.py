@@ -61,7 +61,7 @@ def price(
     return posterior - units.log_density(draw.y, prior, temperatures[1])
 
 
-def multi_sample(log_weights: Tensor, dim: int = 1) -> Tensor:
+def multi_sample(log_weights: Tensor, dim: int = 0) -> Tensor:
     r"""The multi-sample objective :math:`L_m = \log \frac1m \sum_j w_j`.
 
     Where :math:`E\, w = p(x)`, its expectation rises with :math:`m` to :math:`\log p(x)`

@@ -29,7 +29,8 @@ def binarised(x: Tensor, how: str) -> Tensor:
     - `threshold`: 1 above one half.
     - `static`: 1 with the pixel as its probability, drawn once: the draws of an image are a
       function of its pixels alone, the same in every epoch, process and device.
-    - `dynamic`: the same, drawn anew each time.
+    - `dynamic`: the same, drawn anew each time; a model does so in training, and judges as with
+      `static`.
 
     Published figures on "binarised MNIST" (Concrete, Gumbel-softmax, VIMCO, importance-weighted
     autoencoders) rest on one fixed draw, Salakhutdinov & Murray's, which has its own file; with
