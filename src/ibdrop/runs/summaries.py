@@ -11,10 +11,11 @@ from ibdrop.runs.captions import (
     MAPS,
     MISTAKES,
     OUTLIERS,
+    PROBABLE,
     PRUNING,
     SURE,
 )
-from ibdrop.runs.cells import MISSING, Row, known, number, rows, text
+from ibdrop.runs.cells import MISSING, Row, known, number, rows, text, with_error
 from ibdrop.runs.page import Table
 from ibdrop.runs.uncertainty_tables import (
     corruptions,
@@ -51,6 +52,7 @@ def summaries(folder: Path) -> dict[str, list[Table]]:
         folder: That of a run's artifacts, or of an evaluation of runs.
     """
     made = {
+        PROBABLE: _bounds(rows(folder / "bounds_summary.csv")),
         MISTAKES: _mistakes(rows(folder / "confusion_largest.csv")),
         MAPS: _quality(rows(folder / "heatmap_quality.csv")),
         SURE: [*predictions(folder), *selective(folder)],
@@ -60,6 +62,29 @@ def summaries(folder: Path) -> dict[str, list[Table]]:
         PRUNING: pruning(folder),
     }
     return {section: tables for section, tables in made.items() if tables}
+
+
+def _bounds(found: Sequence[Row]) -> list[Table]:
+    """The negative ELBO and bounds of the negative log-likelihood, in nats per image."""
+    body = [
+        [
+            f"−L with {row.get('samples')} codes",
+            with_error(row, "nll", "{:.2f}"),
+            text(number(row, "effective"), "{:.1f}"),
+        ]
+        for row in found
+    ]
+    if not body:
+        return []
+    elbo = number(found[-1], "elbo")
+    body.insert(0, ["−ELBO at beta = 1", text(None if elbo is None else -elbo, "{:.2f}"), MISSING])
+    heads = ("upper bound of the NLL", "nats per image", "effective codes")
+    caption = (
+        f"Means over {found[0].get('images')} test images with standard errors over images. The"
+        " effective number of codes tells how many carry the bound: far below their number, it is"
+        " not tight yet."
+    )
+    return [Table(heads, body, caption=caption)]
 
 
 def _quality(found: Sequence[Row]) -> list[Table]:
