@@ -112,11 +112,14 @@ def draw(summary: Path) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
     m, nll = [row["samples"] for row in rows], [row["nll"] for row in rows]
-    spread = [1.96 * row["nll_se"] for row in rows]
-    label = f"$-L_m$, at {m[-1]:,.0f}: {nll[-1]:.2f} nats"
-    axes.errorbar(m, nll, spread, color=BLUE, marker="o", capsize=3, label=label)
+    spread = f" ± {rows[-1]['nll_se']:.2f} over images"
+    axes.plot(
+        m, nll, color=BLUE, marker="o", label=f"$-L_m$, at {m[-1]:,.0f}: {nll[-1]:.2f}{spread}"
+    )
     elbo = -rows[-1]["elbo"]
-    axes.axhline(elbo, color=INK, linestyle="--", linewidth=1.2, label=f"−ELBO {elbo:.2f} nats")
+    axes.axhline(
+        elbo, color=INK, linestyle="--", linewidth=1.2, label=f"−ELBO at beta = 1: {elbo:.2f}"
+    )
     axes.set_xscale("log")
     axes.set_xticks(m, [f"{value:,.0f}" for value in m])
     axes.minorticks_off()
