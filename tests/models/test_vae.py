@@ -395,8 +395,11 @@ def test_capped_information_dropout_stays_finite(seed: int, theano_mnist: Digits
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "cost"), [("log_uniform", 158.7), ("gaussian", 159.6)])
+@pytest.mark.parametrize(
+    ("form", "cost"), [("log_uniform", 158.7), ("gaussian", 160.6), ("log_normal", 161.5)]
+)
 def test_eight_epochs_on_digits(form: str, cost: float, theano_mnist: Digits) -> None:
+    """Five seeds: 158.3 to 159.5, 160.3 to 161.3, 160.3 to 162.5 nats."""
     model = network(0, form)
     learn(model, theano_mnist.train, 8)
     with torch.no_grad():

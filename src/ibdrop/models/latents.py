@@ -134,7 +134,7 @@ class InformationLatent(Latent):
     :math:`\log f`, scale :math:`\alpha`, against :math:`\mathcal{N}(\mu, \sigma^2)` with a learned
     pair that starts at (0, 1). The log-uniform prior is no distribution.
 
-    Reference: Achille & Soatto, arXiv 1611.01353, sections 4 and 5.
+    Reference: Achille & Soatto, arXiv 1611.01353, equation 5 and proposition 2.
 
     Arguments:
         features: The width :math:`D` of the representation.

@@ -37,7 +37,7 @@ class VAE(Autoencoder):
 
     References:
         Kingma & Welling, arXiv 1312.6114.
-        Achille & Soatto, arXiv 1611.01353, section 5 and table 1.
+        Achille & Soatto, arXiv 1611.01353, table 1.
 
     Arguments:
         in_channels: The number of colour channels.
