@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ibdrop.artifacts.gradients_over_temperature import draw_gradients
 from ibdrop.artifacts.plotting import COLOURS, GREY, INK, WIDTH, save, styled
+from ibdrop.artifacts.reconstructions_over_width import draw_reconstructions
 from ibdrop.artifacts.sweep_maps import draw_maps
 
 __all__ = ["draw"]
@@ -74,6 +75,7 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
         plane = _plane(_groups(placed, axis, others), axis)
         files.append(save(plane, target / "information_plane.png"))
     maps = draw_maps(finished, axis, others, folder, target)
+    files += draw_reconstructions(finished, axis, others, folder, target)
     return [*files, *maps, *draw_gradients(finished, folder, target)]
 
 
