@@ -1,0 +1,91 @@
+"""`ibdrop reconstruct`, on the run of a tiny autoencoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibdrop.cli import reconstruct
+from ibdrop.cli.runs import main
+from ibdrop.errors import RunError
+
+TINY = ["dataset=digits", "trainer=smoke", "epochs=1", "artifacts=none", "trainer.progress=false"]
+MODEL = ["model=vae", "model.hidden=[16]", "beta=1", "beta_units=nats", "noise=none"]
+
+
+def train(folder: Path, *words: str) -> Path:
+    argv = [*TINY, *words, f"hydra.run.dir={folder}"]
+    subprocess.run([sys.executable, "-m", "ibdrop", "train", *argv], check=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("run") / "a", *MODEL)
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "a")
+    return tmp_path / "a"
+
+
+def test_pictures_of_a_run_without_artifacts(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("reconstruct", [str(run), "--images", "3"]) == 0
+    written = {path.name for path in (run / "artifacts").iterdir()}
+    assert {
+        "reconstructions.png",
+        "filters.png",
+        "latent_scatter.png",
+        "manifold.png",
+        "interpolations.png",
+        "samples.png",
+    } <= written
+    with np.load(run / "artifacts" / "reconstructions.npz") as data:
+        assert len(data["index"]) - int(data["first"]) == 3
+    recorded = json.loads((run / "run.json").read_text())["artifacts"]
+    assert "artifacts/reconstructions.png" in recorded
+    assert capsys.readouterr().out.endswith(f"report {run}/report.html\n")
+
+
+def test_pictures_go_where_they_are_asked_to(run: Path, tmp_path: Path) -> None:
+    assert main("reconstruct", [str(run), "--output", str(tmp_path / "b")]) == 0
+    assert (tmp_path / "b" / "reconstructions.png").is_file()
+    assert not (run / "artifacts" / "reconstructions.png").exists()
+
+
+def test_fewer_test_images_are_fewer_tiles(run: Path) -> None:
+    assert main("reconstruct", [str(run), "trainer.limit_images=20"]) == 0
+    with np.load(run / "artifacts" / "reconstructions.npz") as data:
+        assert int(data["first"]) == 20
+
+
+def test_a_classifier_reconstructs_nothing(tmp_path: Path) -> None:
+    folder = train(tmp_path / "a", "model.width=0.125")
+    with pytest.raises(RunError) as caught:
+        main("reconstruct", [str(folder)])
+    assert str(caught.value) == (
+        f"{folder}: its network is a classifier, which reconstructs nothing; "
+        "`ibdrop train experiment=autoencoder_mnist` trains one that does"
+    )
+    assert caught.value.status == 2
+    assert not (folder / "artifacts" / "reconstructions.npz").exists()
+
+
+def test_every_picture_is_an_artifact_of_autoencoders() -> None:
+    from ibdrop.artifacts.filters import Filters
+    from ibdrop.artifacts.latents import Latents
+    from ibdrop.artifacts.manifold import Manifold
+    from ibdrop.artifacts.reconstructions import Reconstructions
+
+    kinds = (Reconstructions, Filters, Latents, Manifold)
+    assert len(reconstruct.PICTURES) == len(kinds)
+    assert {kind.task for kind in kinds} == {"reconstruction"}
