@@ -52,6 +52,7 @@ def test_means_over_seeds(tmp_path: Path) -> None:
         "gradients_over_temperature.png",
         "gradients_over_temperature.csv",
         "costs_over_temperature.csv",
+        "gradient_law.png",
     ]
     found = read_csv(files[1])
     places = [(float(row["temperature"]), row["path"], row["runs"]) for row in found]
@@ -68,7 +69,7 @@ def test_means_over_seeds(tmp_path: Path) -> None:
 def test_runs_without_bounds_are_drawn(tmp_path: Path) -> None:
     rows = [write_run(tmp_path, str(t), t, 0.0, bounds=False) for t in (2.0, 0.02)]
     files = draw_gradients(rows, tmp_path, tmp_path)
-    assert len(files) == 3
+    assert len(files) == 4
     assert read_csv(files[2])[0]["nll"] == ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ibdrop.artifacts.gradient_law import write_law
 from ibdrop.artifacts.gradients_over_temperature_picture import draw
 from ibdrop.artifacts.plotting import save
 from ibdrop.files import read_csv, write_csv
@@ -27,7 +28,8 @@ def draw_gradients(rows: Sequence[Row], folder: Path, target: Path) -> list[Path
     the seeds, and `costs_over_temperature.csv`, in nats per image: of the last epoch the relaxed
     loss and its KL in training, and the cost and its KL on the discrete graph in validation; of
     the best epoch, in which the gradients were measured too, minus the ELBO and minus
-    :math:`L_m` of the test, where they were bounded.
+    :math:`L_m` of the test, where they were bounded. Beside binary units the exact law is drawn
+    (`ibdrop.artifacts.gradient_law`).
 
     Arguments:
         rows: The finished rows of `sweep.csv`.
@@ -50,7 +52,10 @@ def draw_gradients(rows: Sequence[Row], folder: Path, target: Path) -> list[Path
     averaged = [_costs(runs) for runs in grouped.values()]
     costs = write_csv(target / "costs_over_temperature.csv", averaged)
     picture = save(draw(gradients, costs), target / "gradients_over_temperature.png")
-    return [picture, gradients, costs]
+    law = target / "gradient_law.png"
+    if runs[0]["kind"][0] == "2" and not law.exists():
+        write_law(target)
+    return [picture, gradients, costs, *([law] if law.exists() else [])]
 
 
 def _run(run: Path) -> dict[str, Any] | None:
