@@ -39,9 +39,9 @@ def test_the_widest_comes_first_with_the_figures_of_the_test(
     rows = swept(sketch, tmp_path, [2, 8, 4])
     files = draw_reconstructions(rows, HIDDEN, [], tmp_path, tmp_path)
     assert [path.name for path in files] == [
-        "reconstructions_over_model.hidden.png",
+        "reconstructions_over_width.png",
         "costs_over_width.png",
-        "reconstructions_over_model.hidden.csv",
+        "reconstructions_over_width.csv",
     ]
     found = read_csv(files[-1])
     assert [row["width"] for row in found] == ["2", "8", "4"]

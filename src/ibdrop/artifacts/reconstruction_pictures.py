@@ -184,8 +184,10 @@ def _read(archive: Path) -> dict[str, Array]:
 
 
 def brief(value: float) -> str:
-    """Three digits of a cost or a squared error."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    """Three digits of a cost or a squared error, or one behind the point if that is more."""
+    if abs(value) < 10:
+        return f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def bar(figure: Figure, colours: ScalarMappable, place: tuple[float, ...], label: str) -> None:

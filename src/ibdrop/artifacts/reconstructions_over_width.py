@@ -25,8 +25,8 @@ def draw_reconstructions(
 ) -> list[Path]:
     """Draws what each run makes of the same images, the widest code first.
 
-    Writes `reconstructions_over_AXIS.csv` too, the figures of all test images for each run, and
-    draws them against the width of the code where that is swept.
+    Where the width of the code is swept, the files are called after that and not after the key,
+    and the figures of all test images are drawn against it.
 
     Arguments:
         rows: The finished rows of `sweep.csv`; of several seeds one is shown, as the seed
@@ -43,11 +43,12 @@ def draw_reconstructions(
     lines = _lines(known, axis, others, folder)
     if len(lines) < 2:
         return []
-    name = f"reconstructions_over_{axis}"
     figures = [_figures(folder / row["folder"], row, axis) for row in known]
+    widths = {row["width"] for row in figures}
+    name = f"reconstructions_over_{'width' if len(widths) > 1 else axis}"
     files = [save(draw_lines(lines), target / f"{name}.png")]
     table = write_csv(target / f"{name}.csv", figures)
-    if len({row["width"] for row in figures}) > 1:
+    if len(widths) > 1:
         files.append(save(draw_costs(table), target / "costs_over_width.png"))
     return [*files, table]
 

@@ -83,7 +83,7 @@ def draw_costs(table: Path) -> Figure:
     """Draws costs and squared errors against the width of the code.
 
     Arguments:
-        table: `reconstructions_over_AXIS.csv`.
+        table: `reconstructions_over_width.csv`.
     """
     rows = read_csv(table)
     figure = Figure(figsize=(WIDTH, 3.9))
