@@ -16,7 +16,16 @@ from ibdrop.cli.runs import main
 from ibdrop.errors import RunError
 
 TINY = ["dataset=digits", "trainer=smoke", "epochs=1", "artifacts=none", "trainer.progress=false"]
-MODEL = ["model=vae", "model.hidden=[16]", "beta=1", "beta_units=nats", "noise=none"]
+MODEL = [
+    "model=vae",
+    "model.hidden=[16]",
+    "noise=none",
+    "init=glorot_uniform",
+    "optim=adam",
+    "schedule=constant",
+    "beta=1",
+    "beta_units=nats",
+]
 
 
 def train(folder: Path, *words: str) -> Path:

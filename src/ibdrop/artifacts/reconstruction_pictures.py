@@ -145,7 +145,7 @@ def draw_sheet(archive: Path, figures: Path) -> Figure:
         axes.text(x + 0.02, y + 0.2, names[name][0], weight="bold", va="center")
         axes.text(x + 0.02, y + 0.4, _words(names[name][1], name), fontsize=8, va="center")
         put(axes, images[name], (x, y + TITLE - (side - high) / 2), side)
-    words = f"{_scale(list(rows.values()))}. Figures are those of all test images."
+    words = f"{_scale(list(rows.values()))}. Figures: all test images."
     axes.text(0.02, lines * (high + TITLE) + 0.17, words, fontsize=8, va="center")
     return figure
 
@@ -166,7 +166,8 @@ def _mse(row: Row) -> str:
 def _scale(rows: list[Row]) -> str:
     """What the costs depend on and no picture shows."""
     first = rows[0]
-    return f"Likelihood {first['likelihood']}; white pixels are {float(first['white']):.4g}"
+    white = f"white pixels are {float(first['white']):.4g}"
+    return f"Likelihood {first['likelihood']}; {white}; codes are taken without noise"
 
 
 def _strips(data: dict[str, Array]) -> list[Strip]:
