@@ -34,6 +34,7 @@ BOUNDS = (
 )
 FAINTEST = 1e-8
 TICKS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+SIZES = [digit * 10.0**power for power in range(-8, 4) for digit in (1, 2, 5)]
 LEVELS = (100, 120, 150, 200, 300, 400, 600, 1000)
 
 
@@ -79,10 +80,20 @@ def _gradients(axes: Axes, rows: Sequence[dict[str, str]], name: str) -> None:
     if name not in ("snr", "zeros"):
         axes.set_yscale("log")
     low, high = axes.get_ylim()
-    if name == "median":
-        axes.set_ylim(max(low, FAINTEST), high)
     if name in ("snr", "zeros"):
         axes.set_ylim(0, 100 if name == "zeros" else min(high, 2))
+    else:
+        _sizes(axes, max(low, FAINTEST), high)
+
+
+def _sizes(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis whose ticks are 1, 2 and 5 where decades would be too few."""
+    axes.set_ylim(low, high)
+    if high > 200 * low:
+        return
+    ticks = [tick for tick in SIZES if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def _values(rows: Sequence[dict[str, str]], name: str) -> list[float]:
