@@ -85,6 +85,7 @@ class Sketch(Autoencoder):
         corrupts: Whether it is trained on images with pixels left out.
         prior: Whether codes can be drawn.
         seen: Whether it has filters.
+        below: Whether the lower half alone, in black and white, is its target.
     """
 
     def __init__(
@@ -95,13 +96,14 @@ class Sketch(Autoencoder):
         corrupts: bool = False,
         prior: bool = False,
         seen: bool = True,
+        below: bool = False,
     ) -> None:
         super().__init__((channels, SIDE, SIDE))
         random = torch.Generator().manual_seed(width)
         weights = torch.randn(channels * SIDE**2, width, generator=random) / SIDE
         self.weights = nn.Parameter(weights)
         self.positive, self.corrupts = positive, corrupts
-        self.prior, self.seen = prior, seen
+        self.prior, self.seen, self.below = prior, seen, below
 
     def forward(self, x: Tensor, sample: bool | None = None) -> Reconstruction:
         code = x.flatten(1) @ self.weights
@@ -121,6 +123,9 @@ class Sketch(Autoencoder):
 
     def corrupted(self, x: Tensor) -> Tensor:
         return x * (standard_uniform(x) > 0.5) if self.corrupts else x
+
+    def target(self, x: Tensor) -> Tensor:
+        return (x > 0.5).to(x.dtype)[:, :, SIDE // 2 :] if self.below else x
 
     def codes(self, count: int) -> Tensor | None:
         like = self.weights.new_empty(count, self.weights.shape[1])

@@ -79,6 +79,24 @@ def test_a_network_that_denoises_is_shown_both(sketch: SimpleNamespace, tmp_path
                 np.testing.assert_array_equal(known, data["corrupted"][place])
 
 
+def test_figures_are_of_what_the_network_has_to_give(
+    sketch: SimpleNamespace, tmp_path: Path
+) -> None:
+    what = sketch.trained(tmp_path, below=True)
+    sketch.run(Reconstructions(4, 9), what, tmp_path)
+    rows = {row["what"]: row for row in read_csv(tmp_path / "reconstruction.csv")}
+    assert list(rows) == ["clean images", "mean training image", "floor"]
+    assert float(rows["floor"]["ce"]) == 0
+    x = what.data.inputs(what.data.test.batch(torch.arange(sketch.count)).images)
+    output = what.model(x).output[:, :, 8:].detach()
+    signs = 2.0 * (x[:, :, 8:] > 0.5) - 1
+    ce = -torch.nn.functional.logsigmoid(signs * output).sum((1, 2, 3)).mean()
+    assert float(rows["clean images"]["ce"]) == pytest.approx(float(ce), rel=1e-5)
+    with np.load(tmp_path / "reconstructions.npz") as data:
+        np.testing.assert_array_equal(data["target"][:, :, 8:], data["original"][:, :, 8:] > 0.5)
+        np.testing.assert_array_equal(data["target"][:, :, :8], data["clean"][:, :, :8])
+
+
 @pytest.mark.parametrize("images", [1, 25])
 def test_colours_and_odd_counts_are_drawn(
     images: int, sketch: SimpleNamespace, tmp_path: Path

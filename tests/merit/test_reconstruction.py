@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ibdrop.data.base import ImageData, ImageSpec, StaticImages, Transform
+from ibdrop.data.base import ImageData, ImageSet, ImageSpec, StaticImages, Transform
 from ibdrop.data.idx import read_idx
 from ibdrop.data.sources import MNIST
 from ibdrop.merit import reconstruction
@@ -29,7 +29,8 @@ class Bytes(Transform):
 
 def made(train: Tensor, test: Tensor) -> ImageData:
     """Data of these pictures, which are bytes."""
-    spec = ImageSpec(*train.shape[1:], ("all",))
+    channels, height, width = train.shape[1:]
+    spec = ImageSpec(channels, height, width, ("all",))
     sets = [StaticImages(one, torch.zeros(len(one), dtype=torch.int64)) for one in (train, test)]
     return ImageData("pictures", spec, sets[0], sets[1], sets[1], transform=Bytes())
 
@@ -42,6 +43,11 @@ def pictures(count: int, seed: int, size: int = 5, channels: int = 1) -> Tensor:
     return mixed.to(torch.uint8).view(count, channels, size, size)
 
 
+def pixels(images: ImageSet) -> Tensor:
+    """What a linear network would read, in float64."""
+    return images.batch(torch.arange(len(images))).images.flatten(1).double() / 256
+
+
 @pytest.mark.parametrize("batch", [7, 64])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pca_of_streamed_moments_is_that_of_the_svd(
@@ -49,7 +55,7 @@ def test_pca_of_streamed_moments_is_that_of_the_svd(
 ) -> None:
     monkeypatch.setattr(reconstruction, "IMAGES", batch)
     data = made(pictures(60, 1, channels=channels), pictures(30, 2, channels=channels))
-    x, t = (part.images.flatten(1).double() / 256 for part in (data.train, data.test))
+    x, t = (pixels(part) for part in (data.train, data.test))
     mean = x.mean(0)
     axes = torch.linalg.svd(x - mean, full_matrices=False)[2][:6]
     found = training_pixels(data).pca(6)
@@ -64,7 +70,7 @@ def test_pca_of_streamed_moments_is_that_of_the_svd(
 
 def test_costs_are_those_of_the_definition() -> None:
     data = made(pictures(40, 1), pictures(20, 2))
-    x, t = (part.images.flatten(1).double() / 256 for part in (data.train, data.test))
+    x, t = (pixels(part) for part in (data.train, data.test))
     p = (40 * x.mean(0) + 0.5) / 41
     cost = -(t * p.log() + (1 - t) * (1 - p).log()).sum(1).mean()
     entropy = -(torch.xlogy(t, t) + torch.xlogy(1 - t, 1 - t)).sum(1).mean()
@@ -108,12 +114,27 @@ def test_large_images_have_no_pca(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_all_figures_are_of_the_target() -> None:
+    data = made(pictures(40, 1), pictures(20, 2))
+    dark = made(pictures(40, 1) // 2, pictures(20, 2) // 2)
+    whole = references(dark, 3, "bernoulli")
+
+    def halved(x: Tensor) -> Tensor:
+        return (256 * x / 2).floor() / 256
+
+    assert references(data, 3, "bernoulli", target=halved) == pytest.approx(whole, rel=1e-9)
+    part = references(data, 3, "bernoulli", target=lambda x: x[:, :, 2:])
+    cut = made(pictures(40, 1)[:, :, 2:], pictures(20, 2)[:, :, 2:])
+    wanted = references(cut, 3, "bernoulli")
+    assert part == pytest.approx({name: wanted[name] for name in wanted if name != "mse_pca"})
+
+
 def test_the_training_images_are_gone_over_once() -> None:
     data = made(pictures(40, 1), pictures(20, 2))
     first = training_pixels(data)
     assert training_pixels(data) is first
     other = ImageData("other", data.spec, data.train, data.val, data.test)
-    scale = float(other.inputs(data.train.images).mean()) / float(first.mean.mean())
+    scale = float(other.inputs(pictures(40, 1)).mean()) / float(first.mean.mean())
     assert scale == pytest.approx(256 / 255)
     assert float(training_pixels(other).mean.mean()) == pytest.approx(scale * first.mean.mean())
 

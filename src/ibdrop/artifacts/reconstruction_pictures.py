@@ -42,6 +42,7 @@ class Strip(NamedTuple):
 
 STRIPS = (
     Strip("original", "original", ("floor",)),
+    Strip("target", "target"),
     Strip("clean", "reconstructed", ("ce_clean", "mse_clean")),
     Strip("corrupted", "corrupted"),
     Strip("restored", "reconstructed\nfrom corrupted", ("ce_restored", "mse_restored")),
@@ -53,13 +54,15 @@ STRIPS = (
 def draw_examples(archive: Path, figures: Path) -> Figure:
     """Draws images in columns: original, reconstructions, PCA, and below each its difference.
 
+    Where the target is another than the original it is drawn too, and differences are from it.
+
     Arguments:
         archive: `reconstructions.npz`.
         figures: `reconstruction.csv`.
     """
     data = _read(archive)
     shown = np.arange(int(data["first"]), len(data["index"]))
-    most = max(float(np.abs(data[s.name] - data["original"]).mean(1).max()) for s in _made(data))
+    most = max(float(np.abs(data[s.name] - _aim(data)).mean(1).max()) for s in _made(data))
     colours = ScalarMappable(Normalize(0, most), HEAT)
     parts = np.array_split(shown, -(-len(shown) // ACROSS))
     pitch = (WIDTH - LEFT) / max(min(ACROSS, len(shown)), 4)
@@ -71,7 +74,7 @@ def draw_examples(archive: Path, figures: Path) -> Figure:
         _block(axes, data, part, tall * place, pitch, colours)
     y = tall * len(parts) + 0.08
     mean = ", mean of the channels" if data["original"].shape[1] > 1 else ""
-    bar(figure, colours, (LEFT, y, 2.6, 0.1), f"|original − reconstruction|{mean}")
+    bar(figure, colours, (LEFT, y, 2.6, 0.1), f"|{_aimed(data)} − reconstruction|{mean}")
     axes.text(LEFT, y + 0.6, _scale(read_csv(figures)), fontsize=8, va="center")
     return figure
 
@@ -95,7 +98,7 @@ def _block(
         if strip in _made(data):
             axes.text(LEFT - 0.1, y + pitch / 2, "difference", ha="right", va="center")
             for column, i in enumerate(part):
-                apart = np.abs(data[strip.name][i] - data["original"][i]).mean(0)
+                apart = np.abs(data[strip.name][i] - _aim(data)[i]).mean(0)
                 limits = {"vmin": 0, "vmax": colours.norm.vmax, "cmap": HEAT}
                 put(axes, apart, (LEFT + column * pitch, y), pitch - GAP, **limits)
             y += pitch
@@ -127,7 +130,8 @@ def draw_sheet(archive: Path, figures: Path) -> Figure:
     data, rows = _read(archive), {row["what"]: row for row in read_csv(figures)}
     count = int(data["first"])
     names = {
-        "original": ("original", rows["floor"]),
+        "original": ("original", {} if "target" in data else rows["floor"]),
+        "target": ("target", rows["floor"]),
         "clean": ("reconstructed", rows["clean images"]),
         "pca": (f"PCA-{int(data['width'])}", rows.get("PCA", {})),
         "corrupted": ("corrupted", {}),
@@ -151,7 +155,7 @@ def draw_sheet(archive: Path, figures: Path) -> Figure:
 
 
 def _words(row: Row, name: str) -> str:
-    if name == "original" and row:
+    if name in ("original", "target") and row:
         return f"least CE {brief(float(row['ce']))} nats"
     if row.get("ce"):
         above = brief(float(row["ce_above_floor"]))
@@ -177,6 +181,15 @@ def _strips(data: dict[str, Array]) -> list[Strip]:
 def _made(data: dict[str, Array]) -> list[Strip]:
     """What is compared with the original."""
     return [strip for strip in _strips(data) if strip.name in ("clean", "restored", "pca")]
+
+
+def _aimed(data: dict[str, Array]) -> str:
+    return "target" if "target" in data else "original"
+
+
+def _aim(data: dict[str, Array]) -> Array:
+    """What was to be reconstructed."""
+    return data[_aimed(data)]
 
 
 def _read(archive: Path) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from ibdrop.artifacts.plotting import save
 from ibdrop.artifacts.reconstruction_pictures import draw_examples, draw_sheet
 from ibdrop.data.base import Batch
 from ibdrop.files import write_bytes, write_csv
-from ibdrop.merit.reconstruction import references, training_pixels
+from ibdrop.merit.reconstruction import compared, references, target_of, training_pixels
 from ibdrop.models.generative import Autoencoder, Reconstruction
 from ibdrop.models.likelihood import floor
 from ibdrop.sampling.keyed import keyed
@@ -32,11 +32,12 @@ class Reconstructions(Artifact):
 
     Every reconstruction is the decoder's mean :math:`p` for the plain code, without noise. Where
     the network is trained on corrupted images, it is shown both the clean and the corrupted ones,
-    the corruption keyed by image; the target is the clean image in either case. Beside each stand
-    the floor of the cost, the mean training image, and PCA of the training images with as many
-    components as the code has units. `reconstruction.csv` holds the figures of all test images,
-    `reconstructions.csv` those of the images that are drawn: costs in nats per image, squared
-    errors :math:`\frac{1}{D} \sum_k (x_k - p_k)^2` per pixel.
+    the corruption keyed by image; the target is the clean image in either case, or what the
+    network makes its target: black and white pixels, or the lower half. Beside each stand the
+    floor of the cost, the mean training image, and PCA of the training images with as many
+    components as the code has units, all of the same target. `reconstruction.csv` holds the
+    figures of all test images, `reconstructions.csv` those of the images that are drawn: costs in
+    nats per image, squared errors :math:`\frac{1}{D} \sum_k (x_k - p_k)^2` per pixel.
 
     Arguments:
         images: The number of test images drawn large, spread over the classes.
@@ -99,7 +100,7 @@ class Reconstructions(Artifact):
             return self._model.corrupted(x)
 
     def _add(self, what: str, x: Tensor, output: Tensor) -> None:
-        found = _judged(self._model, x, output)
+        found = compared(self._model, output, x)
         sums = self.sums.setdefault(what, dict.fromkeys(found, 0.0))
         for name, each in found.items():
             sums[name] += float(each.sum())
@@ -107,7 +108,9 @@ class Reconstructions(Artifact):
     def _figures(self, images: int) -> list[dict[str, Any]]:
         """One row for each way to reconstruct, the network's first."""
         model, data = self._model, self.trained.data
-        known = references(data, self.width, model.likelihood, model.deviation, images)
+        known = references(
+            data, self.width, model.likelihood, model.deviation, images, target_of(model)
+        )
         white = data.inputs(torch.full_like(data.test.batch(torch.tensor([0])).images, 255))
         common = {"likelihood": model.likelihood, "white": float(white.max()), "images": images}
         rows: list[dict[str, Any]] = [
@@ -129,29 +132,30 @@ class Reconstructions(Artifact):
         """The images with these numbers and their reconstructions, with their costs."""
         batch = self.trained.data.test.batch(index)
         x, model = self.trained.data.inputs(batch.images), self._model
-        output = model(x, sample=False).output
-        pca = training_pixels(self.trained.data).pca(self.width)
+        aim = target_of(model)(x)
         made = {"index": index, "labels": batch.labels, "original": x}
-        made["floor"] = floor(x.double(), model.likelihood, model.deviation)
-        made |= {"clean": model.means(output)}
-        made |= {f"{name}_clean": each for name, each in _judged(model, x, output).items()}
+        made["floor"] = floor(aim.double(), model.likelihood, model.deviation)
+        made |= self._made("clean", x, x)
+        if not torch.equal(aim, x):
+            made["target"] = torch.cat([made["clean"][:, :, : -aim.shape[2]], aim], 2)
         if self.corrupts:
             made["corrupted"] = self._corrupted(x, index)
-            output = model(made["corrupted"], sample=False).output
-            made["restored"] = model.means(output)
-            made |= {f"{name}_restored": each for name, each in _judged(model, x, output).items()}
+            made |= self._made("restored", made["corrupted"], x)
+        pca = training_pixels(self.trained.data, target_of(model)).pca(self.width)
         if pca is not None:
-            made["pca"] = pca.rebuild(x).float()
-            made["mse_pca"] = (made["pca"] - x).double().square().flatten(1).mean(1)
+            made["pca"] = pca.rebuild(aim).float()
+            made["mse_pca"] = (made["pca"] - aim).double().square().flatten(1).mean(1)
         plain = {name: value.cpu().numpy() for name, value in made.items()}
         classes = np.array(self.trained.data.spec.classes)
         return plain | {"classes": classes, "width": np.array(self.width)}
 
-
-def _judged(model: Autoencoder, x: Tensor, output: Tensor) -> dict[str, Tensor]:
-    """Cost in nats per image and squared error per pixel of each image, in float64."""
-    miss = (model.means(output) - x).double().square().flatten(1).mean(1)
-    return {"ce": model.nll(output, x).double(), "mse": miss}
+    def _made(self, name: str, shown: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """What is made of the images that are shown, and what that costs against `x`."""
+        output = self._model(shown, sample=False).output
+        figures = compared(self._model, output, x)
+        return {name: self._model.means(output)} | {
+            f"{figure}_{name}": each for figure, each in figures.items()
+        }
 
 
 def _rows(arrays: dict[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:

@@ -72,7 +72,8 @@ def _read(run: Path, head: str) -> Line:
         shown = slice(int(arrays["first"]), int(arrays["first"]) + IMAGES)
         pca = arrays["pca"][shown] if "pca" in arrays.files else None
         figures = _clean(run)
-        width, images = int(arrays["width"]), arrays["original"][shown]
+        aim = "target" if "target" in arrays.files else "original"
+        width, images = int(arrays["width"]), arrays[aim][shown]
         return Line(head, width, images, arrays["clean"][shown], pca, figures)
 
 

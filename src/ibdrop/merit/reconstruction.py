@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -10,9 +10,21 @@ import torch
 from torch import Tensor
 
 from ibdrop.data.base import ImageData, ImageSet, Transform
+from ibdrop.models.generative import Autoencoder
 from ibdrop.models.likelihood import floor, nll
 
-__all__ = ["MOST_PIXELS", "PCA", "TrainingPixels", "references", "training_pixels"]
+__all__ = [
+    "MOST_PIXELS",
+    "PCA",
+    "TrainingPixels",
+    "compared",
+    "references",
+    "target_of",
+    "training_pixels",
+]
+
+Target = Callable[[Tensor], Tensor]
+"""Gives the pixels that are to be reconstructed, of pixels :math:`(B, C, H, W)`."""
 
 MOST_PIXELS = 4096
 """Values per image up to which there is a PCA: the covariance of so many takes 134 MB."""
@@ -39,13 +51,14 @@ class PCA(NamedTuple):
 
 
 class TrainingPixels(NamedTuple):
-    """The first two moments of the training images.
+    """The first two moments of what is to be reconstructed of the training images.
 
     Attributes:
         images: Their number :math:`N`.
         mean: Their mean in float64, with shape :math:`(D)`.
         axes: The eigenvectors of their covariance, the longest first, with shape
-            :math:`(D, D)`; `None` where an image has more than `MOST_PIXELS` values.
+            :math:`(D, D)`; `None` where an image has more than `MOST_PIXELS` values, and where
+            the target is a part of it: PCA is shown what it gives back.
     """
 
     images: int
@@ -66,30 +79,62 @@ class TrainingPixels(NamedTuple):
         return None if self.axes is None else PCA(self.mean, self.axes[:width])
 
 
-_known: WeakKeyDictionary[ImageSet, tuple[Transform, TrainingPixels]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[ImageSet, tuple[Transform, Target, TrainingPixels]] = WeakKeyDictionary()
 
 
-def training_pixels(data: ImageData) -> TrainingPixels:
+def as_they_are(x: Tensor) -> Tensor:
+    """The target of an autoencoder that has to give all that it is shown."""
+    return x
+
+
+def target_of(model: Autoencoder) -> Target:
+    """What a network has to give: the pixels, unless it makes something else its `target`."""
+    own: Target | None = getattr(model, "target", None)
+    return own or as_they_are
+
+
+def compared(model: Autoencoder, output: Tensor, x: Tensor) -> dict[str, Tensor]:
+    r"""What reconstructions cost against the target of a network.
+
+    Where the target is shorter than the images it is their lower part.
+
+    Arguments:
+        model: The network.
+        output: What it says of each pixel, with shape :math:`(B, C, H, W)`.
+        x: The images, likewise.
+
+    Returns:
+        In float64 with shape :math:`(B)`: the cost `ce` in nats per image, and
+        :math:`\frac{1}{D} \sum_k (x_k - p_k)^2` as `mse`.
+    """
+    aim = target_of(model)(x)
+    said = output[:, :, -aim.shape[2] :]
+    ce = nll(said, aim, model.likelihood, model.deviation).double()
+    return {"ce": ce, "mse": (model.means(said) - aim).double().square().flatten(1).mean(1)}
+
+
+def training_pixels(data: ImageData, target: Target = as_they_are) -> TrainingPixels:
     """Goes over the training images, once as long as they live.
 
     Arguments:
         data: The data set.
+        target: What is to be reconstructed.
     """
     known = _known.get(data.train)
-    if known is None or known[0] is not data.transform:
-        known = _known[data.train] = (data.transform, _measured(data))
-    return known[1]
+    if known is None or known[0] is not data.transform or known[1] != target:
+        known = _known[data.train] = (data.transform, target, _measured(data, target))
+    return known[2]
 
 
 @torch.no_grad()
-def _measured(data: ImageData) -> TrainingPixels:
+def _measured(data: ImageData, target: Target) -> TrainingPixels:
     """Sums differences from the first batch's mean, which keeps all digits."""
     start = total = products = None
     for x in _streamed(data, data.train, len(data.train)):
-        pixels = x.flatten(1).double()
+        pixels = target(x).flatten(1).double()
         if start is None or total is None:
             start, total = pixels.mean(0), torch.zeros_like(pixels[0])
-            if len(total) <= MOST_PIXELS:
+            if len(total) == x[0].numel() <= MOST_PIXELS:
                 products = total.new_zeros(len(total), len(total))
         apart = pixels - start
         total += apart.sum(0)
@@ -112,6 +157,7 @@ def references(
     likelihood: str,
     deviation: float = 1.0,
     images: int | None = None,
+    target: Target = as_they_are,
 ) -> dict[str, float]:
     r"""Gives the figures beside which those of an autoencoder can be read.
 
@@ -130,16 +176,17 @@ def references(
         likelihood: `bernoulli` or `gaussian`, see `ibdrop.models.likelihood.nll`.
         deviation: The standard deviation of a pixel; of `gaussian` only.
         images: The number of test images to stop after.
+        target: What is to be reconstructed, see `target_of`; all figures are of that.
 
     Returns:
-        The figures by name; no `mse_pca` where an image has more than `MOST_PIXELS` values.
+        The figures by name; no `mse_pca` where there is no PCA, see `TrainingPixels`.
     """
     count = min(len(data.test), images or len(data.test))
-    known = training_pixels(data)
+    known = training_pixels(data, target)
     pca, guess = known.pca(width), known.certain.logit()
     sums: dict[str, Tensor] = {}
     for x in _streamed(data, data.test, count):
-        pixels = x.flatten(1).double()
+        pixels = target(x).flatten(1).double()
         found = {
             "ce_floor": floor(pixels, likelihood, deviation),
             "ce_mean_image": nll(guess.expand_as(pixels), pixels, likelihood, deviation),
