@@ -138,11 +138,17 @@ def draw_histograms(bins: Path, units: Path) -> Figure:
             words = f", {zero:.0%} exactly 0" if zero >= 0.005 else ""
             axes.set(title=f"Activities of {len(known)} units of the code{words}")
             axes.set(xlabel="activity, without noise")
-            if shares.max() > 50 * np.median(shares):
+            if _uneven(shares):
                 axes.set_yscale("log")
         else:
             _alpha(axes, own, name)
     return figure
+
+
+def _uneven(shares: Array) -> bool:
+    """Whether most bins would be too low to see; a few separate values are no such case."""
+    filled = shares[shares > 0]
+    return len(filled) > len(shares) / 3 and bool(shares.max() > 50 * np.median(filled))
 
 
 def _alpha(axes: Axes, rows: list[Row], name: str) -> None:

@@ -42,7 +42,7 @@ class Strip(NamedTuple):
 
 STRIPS = (
     Strip("original", "original", ("floor",)),
-    Strip("target", "target"),
+    Strip("target", "target", ("floor",)),
     Strip("clean", "reconstructed", ("ce_clean", "mse_clean")),
     Strip("corrupted", "corrupted"),
     Strip("restored", "reconstructed\nfrom corrupted", ("ce_restored", "mse_restored")),
@@ -175,7 +175,13 @@ def _scale(rows: list[Row]) -> str:
 
 
 def _strips(data: dict[str, Array]) -> list[Strip]:
-    return [strip for strip in STRIPS if strip.name in data]
+    known = [strip for strip in STRIPS if strip.name in data]
+    return [strip._replace(figures=()) if _spared(strip, data) else strip for strip in known]
+
+
+def _spared(strip: Strip, data: dict[str, Array]) -> bool:
+    """Whether the floor is not this strip's own: it is that of the target."""
+    return strip.name == "original" and "target" in data
 
 
 def _made(data: dict[str, Array]) -> list[Strip]:
@@ -200,7 +206,7 @@ def _read(archive: Path) -> dict[str, Array]:
 def brief(value: float) -> str:
     """Three digits of a cost or a squared error, or one behind the point if that is more."""
     if abs(value) < 10:
-        return f"{value:.3g}"
+        return f"{value + 0.0:.3g}"
     return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
