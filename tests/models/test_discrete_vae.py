@@ -187,6 +187,19 @@ def test_costs_are_finite_in_float32_at_every_temperature(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_half_precision_costs_about_the_same(shape: dict[str, Any]) -> None:
+    model, x = tiny(posterior_temperature=0.1, **shape).float(), images(200).float()
+    losses = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = model.costs(x, 1.0, 0.0).loss
+        assert loss.dtype == torch.float32
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("target", TARGETS)
 def test_reconstructions(shape: dict[str, Any], target: str) -> None:
     model, x = tiny(target=target, **shape).eval(), images()

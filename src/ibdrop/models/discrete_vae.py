@@ -23,7 +23,7 @@ from ibdrop.noise.base import NoiseFactory, Noisy
 __all__ = ["DiscreteVAE"]
 
 RATIO = 3 / 4
-"""The prior's temperature over the posterior's where nothing else is said, as in the paper."""
+"""The prior's temperature over the posterior's where none is given: that of the paper."""
 
 
 class DiscreteVAE(Autoencoder):
