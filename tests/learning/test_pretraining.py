@@ -126,12 +126,12 @@ def test_it_equals_the_naive_loop(tmp_path: Path) -> None:
 
 def test_rows_and_their_file(tmp_path: Path) -> None:
     seen: list[Row] = []
-    steps: list[int] = []
-    rows = run(tiny(), tmp_path, on_epoch=seen.append, on_step=steps.append)
+    steps: list[tuple[int, int]] = []
+    rows = run(tiny(), tmp_path, on_epoch=seen.append, on_step=lambda *told: steps.append(told))
     assert seen == rows
     places = [(row["layer"], row["epoch"]) for row in rows]
     assert places == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]
-    assert sum(steps) == 6 * (COUNT // 8)
+    assert steps == [(5 * number, 30) for number in range(1, 7)]
     least = float(floor(unit(images().images), "bernoulli").mean())
     assert rows[0]["floor"] == pytest.approx(least, rel=1e-12)
     assert all(row["cost"] > row["floor"] for row in rows)
@@ -189,9 +189,10 @@ def test_a_stopped_run_goes_on_at_the_layer_to_the_same_end(tmp_path: Path, call
         run(tiny(), part, check=check)
     resumed = tiny()
     steps: list[int] = []
-    assert without_time(run(resumed, part, on_step=steps.append)) == without_time(rows)
+    again = run(resumed, part, on_step=lambda done, _: steps.append(done))
+    assert without_time(again) == without_time(rows)
     layers_done = (calls - 1) // 2
-    assert sum(steps) == (3 - layers_done) * 2 * (COUNT // 8)
+    assert steps == [5 * number for number in range(1 + 2 * layers_done, 7)]
     assert equal(weights(model), weights(resumed))
     assert len(read_csv(part / "pretraining.csv")) == 6
 
@@ -200,7 +201,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     model, again = tiny(), tiny()
     rows = run(model, tmp_path)
     steps: list[int] = []
-    assert run(again, tmp_path, on_step=steps.append) == rows
+    assert run(again, tmp_path, on_step=lambda done, _: steps.append(done)) == rows
     assert steps == []
     assert equal(weights(model), weights(again))
 
@@ -215,9 +216,10 @@ def test_no_epochs_leave_the_network_and_the_folder_alone(tmp_path: Path) -> Non
 
 def test_limits_and_batches_larger_than_the_set(tmp_path: Path) -> None:
     steps: list[int] = []
-    rows = run(tiny(), tmp_path, limit_epochs=1, limit_steps=2, on_step=steps.append)
+    limited = Options(limit_epochs=1, limit_steps=2, on_step=lambda done, _: steps.append(done))
+    rows = run(tiny(), tmp_path, limited)
     assert len(rows) == 3
-    assert sum(steps) == 3 * 2
+    assert steps == [2, 4, 6]
     folder = tmp_path / "all"
     folder.mkdir()
     assert len(run(tiny(pretrain_batch=1000), folder)) == 6

@@ -49,7 +49,7 @@ class Options:
         shuffle: Whether every epoch has an order of its own.
         limit_epochs: The most epochs of a layer, or `None` for all.
         limit_steps: The most steps of an epoch, which then shows the first images only.
-        on_step: Called with the number of steps just done.
+        on_step: Called with the number of steps done, layers of before included, and of all.
         on_epoch: Called with the row of each epoch.
         check: Called between steps; raises where the run is to stop.
     """
@@ -58,7 +58,7 @@ class Options:
     shuffle: bool = True
     limit_epochs: int | None = None
     limit_steps: int | None = None
-    on_step: Callable[[int], None] = _nothing
+    on_step: Callable[[int, int], None] = _nothing
     on_epoch: Callable[[Row], None] = _nothing
     check: Callable[[], None] = _nothing
 
@@ -176,11 +176,17 @@ def _layer(
     """Trains a stage on its inputs, an epoch for each row."""
     least = sum(float(floor(part, "bernoulli").sum()) for part in x.split(AT_ONCE)) / len(x)
     steps = options.steps(model, len(x))
+    everything = len(model.hidden) * epochs * steps
     for epoch in range(1, epochs + 1):
         started = time.monotonic()
+        before = ((number - 1) * epochs + epoch - 1) * steps
         order = _order(len(x), number, epoch, options)
         torch.manual_seed(key(options.seed, "pretraining", number, epoch, "corruption"))
-        cost = _epoch(stage, x, order, steps, model, options)
+        total = torch.zeros((), dtype=torch.float64, device=x.device)
+        for done in _epoch(stage, x, order, steps, model, total):
+            options.on_step(before + done, everything)
+            options.check()
+        cost = float(total) / steps
         if not math.isfinite(cost):
             raise TrainingError(
                 f"the cost of pretraining layer {number} became {cost} in epoch {epoch}; try a"
@@ -198,25 +204,22 @@ def _order(count: int, number: int, epoch: int, options: Options) -> Tensor:
 
 
 def _epoch(
-    stage: Stage,
-    x: Tensor,
-    order: Tensor,
-    steps: int,
-    model: StackedAutoencoder,
-    options: Options,
-) -> float:
-    """Goes once through the inputs; gives the mean of the costs before each step."""
+    stage: Stage, x: Tensor, order: Tensor, steps: int, model: StackedAutoencoder, total: Tensor
+) -> Iterator[int]:
+    """Goes once through the inputs, adding the cost before each step to `total`, in place.
+
+    Gives, again and again, the number of steps done.
+    """
     size = min(model.pretrain_batch, len(x))
     together = max(1, min(MOST_STEPS, MOST_NUMBERS // (size * x.shape[1])))
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    done = 0
     for index in order[: steps * size].split(together * size):
         clean = x.index_select(0, index.to(x.device))
         seen = stage.corrupt(clean)
         for part, shown in zip(clean.split(size), seen.split(size), strict=True):
             total += fused_step(stage, part, shown, model.pretrain_lr)
-        options.on_step(len(index) // size)
-        options.check()
-    return float(total) / steps
+        done += len(index) // size
+        yield done
 
 
 def fused_step(stage: Stage, x: Tensor, seen: Tensor, lr: float) -> Tensor:
