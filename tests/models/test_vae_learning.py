@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ibdrop.initialisers import glorot_uniform
+from ibdrop.models.latents import InformationLatent
 from ibdrop.models.vae import VAE
 from ibdrop.noise.baselines import NoNoise
 from ibdrop.noise.information import InformationNoise
@@ -78,6 +79,20 @@ def test_the_log_uniform_cost_is_no_bound(b: float) -> None:
     _, found = trained("log_uniform", b)
     assert found["cost"] < 0.2 * math.log(16)
     assert found["alpha"] == pytest.approx(0.701, rel=1e-2)
+
+
+def test_a_dead_unit_with_all_the_noise_there_is_stays_finite() -> None:
+    """Where the Keras form has 0 * exp(infinity), since nothing caps its alpha."""
+    model = VAE(1, (3, 4), 10, InformationNoise, latent="information", hidden=[6])
+    assert isinstance(model.latent, InformationLatent)
+    assert model.latent.layer.raw is not None
+    with torch.no_grad():
+        model.latent.layer.raw.bias.fill_(1e4)  # type: ignore[union-attr]
+        model.latent.layer.affine.bias.fill_(-1e4)  # type: ignore[union-attr]
+    loss = model.costs(torch.rand(5, 1, 3, 4), 1.0, 0.0).loss
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def learn(model: VAE, x: Tensor, epochs: int, steps: int | None = None) -> None:
