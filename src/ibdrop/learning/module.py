@@ -91,8 +91,7 @@ class Learner(pl.LightningModule):
             return
         size = len(chunk.labels) // chunk.steps
         if self._fused is not None:
-            inputs = self.inputs(chunk.images).split(size)
-            learnt = [self._fused_one(self._fused, x) for x in inputs]
+            learnt = [self._fused_one(self._fused, part) for part in chunk.images.split(size)]
         else:
             parts = zip(chunk.images.split(size), chunk.labels.split(size), strict=True)
             learnt = [self.step(images, labels) for images, labels in parts]
@@ -125,8 +124,14 @@ class Learner(pl.LightningModule):
         factor = self.schedule(at / self.epochs)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        torch.manual_seed(key(self.seed, "noise", epoch, step))
+        self._seed(key(self.seed, "noise", epoch, step))
         return at
+
+    def _seed(self, seed: int) -> None:
+        """As `torch.manual_seed`, which takes half a millisecond where there is no GPU."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _fused_step(self) -> FusedStep | None:
         """The network's own step with derivatives by hand, where nothing else is asked for."""
@@ -138,9 +143,9 @@ class Learner(pl.LightningModule):
             return None
         return self.model.fused(self.optimizer)
 
-    def _fused_one(self, fused: FusedStep, x: Tensor) -> Learnt:
+    def _fused_one(self, fused: FusedStep, images: Tensor) -> Learnt:
         self._begin_step()
-        cost = fused(x, self.optimizer.param_groups[0]["lr"])
+        cost = fused(self.inputs(images), self.optimizer.param_groups[0]["lr"])
         self.position.step += 1
         return Learnt(cost, {"loss": cost, "ce": cost}, {"ce": cost})
 
