@@ -55,7 +55,7 @@ def _panel(axes: Axes, row: dict[str, str], bins: list[dict[str, str]]) -> None:
     )
     axes.set_title(words, fontsize=10)
     axes.set_ylabel("% of draws")
-    axes.text(0.01, 0.93, _figures(row), transform=axes.transAxes, va="top", fontsize=9)
+    axes.text(0.08, 0.93, _figures(row), transform=axes.transAxes, va="top", fontsize=9)
 
 
 def _figures(row: dict[str, str]) -> str:
