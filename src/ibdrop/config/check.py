@@ -93,6 +93,9 @@ def _range_problems(config: Mapping[str, Any]) -> list[str]:
     for name in ("epochs", "batch_size"):
         if config[name] < 1:
             found.append(f"{name}: {config[name]} is too few; it is 1 or more")
+    patience = config.get("patience")
+    if patience is not None and patience < 1:
+        found.append(f"patience: {patience} is too few; it is 1 epoch or more, or null")
     units = config["beta_units"]
     if units not in UNITS:
         hint = nearest(units, UNITS)

@@ -55,6 +55,7 @@ class TrainConfig:
     epochs: int = 10
     batch_size: int = 64
     shuffle: bool = True
+    patience: int | None = None
     name: str = MISSING
     output_dir: str = "outputs"
     reestimate_batchnorm: bool = True

@@ -52,6 +52,9 @@ class Classification(Task):
         """Fewest validation errors, then the lower cross-entropy."""
         return (row["val_accuracy"], -row["val_ce"])
 
+    def error(self, row: Mapping[str, Any]) -> float:
+        return 1 - float(row["val_accuracy"])
+
     def examination(self, model: nn.Module, data: ImageData) -> _Answers:
         return _Answers()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +18,9 @@ from ibdrop.learning.batchnorm import reestimate
 from ibdrop.learning.checkpoint import load_checkpoint, save_checkpoint
 from ibdrop.learning.loader import Chunks, batches
 from ibdrop.learning.module import Learner
+from ibdrop.learning.patience import Patience
 from ibdrop.learning.recorder import Recorder
+from ibdrop.learning.task import Task
 from ibdrop.learning.trainer import TrainerOptions, make_trainer
 
 __all__ = ["finish", "fit"]
@@ -42,6 +45,24 @@ class _NoiseOffMoments(pl.Callback):
         epoch = pl_module.position.epoch
         inputs = _training_inputs(self.data, epoch, self.options, SAMPLE)
         reestimate(pl_module.model, inputs)
+
+
+class _Stopper(pl.Callback):
+    """Ends training when patience is over; stands after the recorder, whose rows it reads."""
+
+    def __init__(self, patience: Patience, recorder: Recorder) -> None:
+        self.patience, self.recorder = patience, recorder
+
+    def is_over(self, task: Task, row: Mapping[str, Any]) -> bool:
+        """Takes in an epoch; without a validation split there is nothing to wait for."""
+        if task.kept[0] not in row:
+            return False
+        return self.patience.update(int(row["epoch"]), task.error(row))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
+        if self.is_over(pl_module.task, self.recorder.rows[-1]):
+            trainer.should_stop = True
 
 
 class _Validation:
@@ -71,6 +92,7 @@ def fit(
     recorder: Recorder,
     *,
     reestimate_batchnorm: bool = True,
+    patience: Patience | None = None,
     callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> None:
@@ -82,11 +104,14 @@ def fit(
         options: How to compute.
         recorder: Writes metrics and checkpoints.
         reestimate_batchnorm: Whether validation sees batch norm as the test will, noise off.
+        patience: When to stop before that; the epochs that the recorder has restored count.
         callbacks: Further callbacks.
         loggers: Lightning loggers, which get one row per epoch.
     """
     left = module.epochs - module.position.epoch
-    if left <= 0:
+    stopper = _Stopper(patience, recorder) if patience else None
+    over = stopper and any(stopper.is_over(module.task, row) for row in recorder.rows)
+    if left <= 0 or over:
         return
     module.train()
     chunks = Chunks(
@@ -98,8 +123,9 @@ def fit(
         shuffle=module.shuffle,
     )
     moments = [_NoiseOffMoments(data, options)] if reestimate_batchnorm else []
+    waiting = [stopper] if stopper else []
     trainer = make_trainer(
-        options, epochs=left, callbacks=[recorder, *moments, *callbacks], loggers=loggers
+        options, epochs=left, callbacks=[recorder, *waiting, *moments, *callbacks], loggers=loggers
     )
     validation = _Validation(data, options) if len(data.val) else None
     try:

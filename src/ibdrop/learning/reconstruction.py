@@ -50,6 +50,9 @@ class Reconstructing(Task):
         """The least cost."""
         return (-row["val_cost"], 0.0)
 
+    def error(self, row: Mapping[str, Any]) -> float:
+        return float(row["val_cost"])
+
     def examination(self, model: nn.Module, data: ImageData) -> _Costs:
         assert isinstance(model, Autoencoder)
         return _Costs(model, data)

@@ -80,6 +80,10 @@ class Task(ABC):
         """How good an epoch is; larger is better."""
 
     @abstractmethod
+    def error(self, row: Mapping[str, Any]) -> float:
+        """What early stopping watches; smaller is better."""
+
+    @abstractmethod
     def examination(self, model: nn.Module, data: ImageData) -> Examination:
         """Begins a test.
 

@@ -18,6 +18,7 @@ from ibdrop.learning.fit import finish, fit
 from ibdrop.learning.interrupt import Interruption
 from ibdrop.learning.loggers import make_loggers
 from ibdrop.learning.monitor import collapse_warnings
+from ibdrop.learning.patience import Patience
 from ibdrop.learning.progress import TrainingProgress, bar, say
 from ibdrop.learning.recorder import Recorder
 from ibdrop.learning.task import Task
@@ -27,6 +28,7 @@ from ibdrop.runs import provenance
 from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.notes import has_information, of_costs, without_effect
+from ibdrop.runs.pretrain import pretrain
 from ibdrop.runs.report import report
 
 __all__ = ["resume", "train"]
@@ -101,9 +103,22 @@ def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -
     )
     if recorder.last.exists():
         recorder.restore(module)
+    else:
+        pretrain(run, experiment, interruption)
     loggers = make_loggers(run.config["loggers"], run.folder, run.name)
     exact: dict[str, bool] = {"reestimate_batchnorm": run.config["reestimate_batchnorm"]}
-    fit(module, data, options, recorder, callbacks=[progress], loggers=loggers, **exact)
+    epochs = run.config.get("patience")
+    patience = None if epochs is None else Patience(epochs)
+    fit(
+        module,
+        data,
+        options,
+        recorder,
+        patience=patience,
+        callbacks=[progress],
+        loggers=loggers,
+        **exact,
+    )
     interruption.check()
     finish(module, data, options, recorder, **exact)
     return Trained(
