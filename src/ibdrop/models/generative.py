@@ -134,6 +134,10 @@ class Autoencoder(nn.Module, ABC):
         kl = sum(kls[1:], start=kls[0])
         return {"cost": ce + kl, "ce": ce, "kl": kl}
 
+    def target(self, x: Tensor) -> Tensor:
+        """The pixels that are to be given back; those of `x` unless others are predicted."""
+        return x
+
     def corrupted(self, x: Tensor) -> Tensor:
         """What the encoder is shown in training instead of `x`; the same unless it denoises."""
         return x

@@ -14,6 +14,7 @@ __all__ = [
     "PROBABLE",
     "PRUNING",
     "RECONSTRUCTION",
+    "RELAXED",
     "SURE",
 ]
 
@@ -27,6 +28,7 @@ PRUNING = "What can be left out"
 RECONSTRUCTION = "What is given back"
 CODE = "What the code is like"
 PROBABLE = "How probable it finds images"
+RELAXED = "How gradients come through relaxed units"
 
 OOD = "ood"
 
@@ -120,17 +122,24 @@ KNOWN = (
     ),
     (
         "concrete_gradients",
-        "How gradients come through relaxed units",
+        RELAXED,
         "Gradients at the encoder's logits",
         "Over draws of the noise, by the path that they take: through the decoder, through the KL "
         "and in all.",
     ),
     (
         "gradients_over_temperature",
-        "How gradients come through relaxed units",
+        RELAXED,
         "Gradients over the temperature",
-        "Medians vanish, means stay, deviations explode as the temperature falls; below, what "
-        "that does to the cost of the relaxed and of the discrete network.",
+        "As the temperature falls, medians vanish, means stay, and deviations grow as its inverse "
+        "root; below, what that does to the cost of the relaxed and of the discrete network.",
+    ),
+    (
+        "gradient_law",
+        RELAXED,
+        "The exact law of one unit",
+        "Median, mean and deviation of the gradient through a single relaxed unit, by quadrature, "
+        "with their limits.",
     ),
     (
         "confusion",

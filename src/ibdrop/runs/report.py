@@ -118,15 +118,16 @@ def _verdict(metrics: Mapping[str, Any]) -> str:
 
 def _cost_verdict(metrics: Mapping[str, Any]) -> str:
     """What a reconstruction costs, between what it must cost and what knowing nothing costs."""
-    figures = {name: metrics.get(f"test_{name}") for name in ("ce", "ce_floor", "ce_mean_image")}
-    if any(not isinstance(value, int | float) for value in figures.values()):
+    ce, floor, mean = (metrics.get(f"test_{name}") for name in ("ce", "ce_floor", "ce_mean_image"))
+    if not isinstance(ce, int | float) or not isinstance(floor, int | float):
         return ""
-    ce, floor, mean = (float(str(value)) for value in figures.values())
     sentence = (
         f"Reconstructing {metrics.get('test_images', 0):,} test images costs {ce:,.3f} nats of"
         f" cross-entropy per image: {ce - floor:,.3f} above the pixels' own {floor:,.3f}, the"
-        f" least there can be; the mean training image costs {mean:,.3f}."
+        " least there can be"
     )
+    knows_little = f"; the mean training image costs {mean:,.3f}" if mean is not None else ""
+    sentence = f"{sentence}{knows_little}."
     mse, pca = metrics.get("test_mse"), metrics.get("test_mse_pca")
     if isinstance(mse, int | float) and isinstance(pca, int | float):
         sentence += f" Mean squared error {mse:.3g}; PCA of the same width has {pca:.3g}."

@@ -13,9 +13,11 @@ from ibdrop.runs.captions import (
     OUTLIERS,
     PROBABLE,
     PRUNING,
+    RELAXED,
     SURE,
 )
 from ibdrop.runs.cells import MISSING, Row, known, number, rows, text, with_error
+from ibdrop.runs.gradient_tables import gradients
 from ibdrop.runs.page import Table
 from ibdrop.runs.uncertainty_tables import (
     corruptions,
@@ -60,6 +62,7 @@ def summaries(folder: Path) -> dict[str, list[Table]]:
         CORRUPTIONS: corruptions(folder),
         ENSEMBLE: ensemble(folder),
         PRUNING: pruning(folder),
+        RELAXED: gradients(folder),
     }
     return {section: tables for section, tables in made.items() if tables}
 
