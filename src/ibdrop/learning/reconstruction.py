@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ibdrop.data.base import Batch, ImageData
-from ibdrop.learning.keyed import keyed
 from ibdrop.learning.task import Examination, Learnt, Task, nats
-from ibdrop.merit.reconstruction import references
+from ibdrop.merit.reconstruction import compared, references, target_of
 from ibdrop.models.generative import Autoencoder, Costs, Reconstruction
-from ibdrop.models.likelihood import floor
+from ibdrop.sampling.keyed import keyed
 
 __all__ = ["Reconstructing"]
 
@@ -87,19 +86,13 @@ class _Costs(Examination):
         self.sums: dict[str, Tensor] = {}
         self.images = 0
         self.width = 0
-        self.plain = True
 
     @torch.no_grad()
     def add(self, batch: Batch, x: Tensor, made: Reconstruction) -> None:
         with keyed(SEED, "judge", batch.index, x.device):
             found = self.model.judge(x)
         with keyed(SEED, "target", batch.index, x.device):
-            target = self.model.target(x)
-        found["ce_floor"] = floor(target, self.model.likelihood, self.model.deviation)
-        if target.shape == made.output.shape:
-            miss = self.model.means(made.output) - target
-            found["mse"] = miss.square().flatten(1).mean(1)
-        self.plain = self.plain and torch.equal(target, x)
+            found["mse"] = compared(self.model, made.output, x)["mse"]
         for name, each in found.items():
             total = each.sum(dtype=torch.float64)
             self.sums[name] = self.sums[name] + total if name in self.sums else total
@@ -107,12 +100,15 @@ class _Costs(Examination):
         self.width = made.code.shape[1]
 
     def figures(self) -> dict[str, object]:
-        """Mean image and PCA only where the pixels to be given back are those of the images."""
         means = {f"test_{name}": float(total) / self.images for name, total in self.sums.items()}
-        known: dict[str, float] = {}
-        if self.plain:
-            of = self.model.likelihood, self.model.deviation
-            known = references(self.data, self.width, *of, self.images)
+        known = references(
+            self.data,
+            self.width,
+            self.model.likelihood,
+            self.model.deviation,
+            self.images,
+            target_of(self.model),
+        )
         others = {f"test_{name}": value for name, value in known.items()}
         return {"test_images": self.images, **means, **others}
 

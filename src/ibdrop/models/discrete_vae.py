@@ -14,7 +14,7 @@ from ibdrop.models.discrete.estimators import Draw, Estimator, estimate
 from ibdrop.models.discrete.halves import SURE, Halves
 from ibdrop.models.discrete.layers import Centre, Chain, Prior, affine
 from ibdrop.models.discrete.objectives import Objective, check_objective, multi_sample, price
-from ibdrop.models.discrete.pixels import Binarisation, binarised, check_binarisation
+from ibdrop.models.discrete.pixels import Binarisation, binarised, check_binarisation, spoken
 from ibdrop.models.discrete.temperature import Temperature
 from ibdrop.models.discrete.units import Units, check_temperature
 from ibdrop.models.generative import Autoencoder, Costs, Reconstruction
@@ -111,6 +111,7 @@ class DiscreteVAE(Autoencoder):
         self.temperature = Temperature(posterior_temperature, anneal_from, anneal_rate)
         self.ratio = (prior_temperature or RATIO * posterior_temperature) / posterior_temperature
         self.binarise = binarise
+        self.pixels = spoken(binarise, target, self.pixels)
         self.halves = Halves(self.image_shape, target)
         inputs, whole = self.halves.inputs, target == "whole"
         self.chain = Chain(inputs, units, self.kind, linear, centred and whole)

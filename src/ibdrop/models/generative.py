@@ -62,6 +62,7 @@ class Autoencoder(nn.Module, ABC):
     Attributes:
         task: What the runner does with such a network.
         uses_noise: Whether the noise group has any effect.
+        pixels: What the likelihood is a likelihood of, for those who read its costs.
         is_bound: Whether `ce + kl`, unweighted, is an upper bound of the negative log-likelihood
             in expectation, that is, whether the prior is proper and the KL its own.
 
@@ -76,6 +77,7 @@ class Autoencoder(nn.Module, ABC):
 
     task: ClassVar[str] = "reconstruction"
     uses_noise: bool = False
+    pixels: str = "grey pixels, as a cross-entropy: not a density"
     is_bound: bool = False
 
     def __init__(

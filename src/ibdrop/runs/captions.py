@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ibdrop.runs.code_captions import OF_CODES, PROBABLE, RECONSTRUCTION, RELAXED
+
 __all__ = [
     "CORRUPTIONS",
     "ENSEMBLE",
@@ -25,10 +27,6 @@ OUTLIERS = "Images of another kind"
 CORRUPTIONS = "Images made worse"
 ENSEMBLE = "Several networks as one"
 PRUNING = "What can be left out"
-RECONSTRUCTION = "What is given back"
-CODE = "What the code is like"
-PROBABLE = "How probable it finds images"
-RELAXED = "How gradients come through relaxed units"
 
 OOD = "ood"
 
@@ -57,90 +55,7 @@ KNOWN = (
         "Cross-entropy and KL in nats, and accuracy, per epoch. A gap between training and "
         "validation is overfitting; KL falling to zero is collapse.",
     ),
-    (
-        "reconstructions",
-        RECONSTRUCTION,
-        "Originals and reconstructions",
-        "What the network is shown in training, what it gives back of the original, what PCA with "
-        "as many components gives back, and the difference.",
-    ),
-    (
-        "reconstructions_first",
-        RECONSTRUCTION,
-        "The first test images",
-        "Originals and what the network gives back of them, in the order of the file.",
-    ),
-    (
-        "reconstructions_over_width",
-        RECONSTRUCTION,
-        "Reconstructions over the width of the code",
-        "The same images through codes of several widths, each beside PCA of that width.",
-    ),
-    (
-        "bounds",
-        PROBABLE,
-        "Bounds of the likelihood",
-        "Upper bounds of the negative log-likelihood in nats per image, on the graph as it is "
-        "used: the more codes are drawn for an image, the tighter.",
-    ),
-    (
-        "latent_scatter",
-        CODE,
-        "Codes of test images",
-        "Each point is an image, coloured by its class.",
-    ),
-    (
-        "latent_histograms",
-        CODE,
-        "Activities and strength of noise",
-        "How the units of the code are distributed over the test images.",
-    ),
-    (
-        "manifold",
-        CODE,
-        "What codes on a grid are decoded to",
-        "Two units of the code along the axes; where no image has its code, what is drawn is "
-        "nothing that was learned.",
-    ),
-    (
-        "interpolations",
-        CODE,
-        "Between two images",
-        "What is decoded along a straight line from the code of one test image to another's.",
-    ),
-    (
-        "samples",
-        CODE,
-        "Draws from the prior",
-        "What is decoded from codes that belong to no image.",
-    ),
-    (
-        "filters",
-        CODE,
-        "Filters",
-        "Weights from the pixels to units of the code, on one scale for all, and each on its own.",
-    ),
-    (
-        "concrete_gradients",
-        RELAXED,
-        "Gradients at the encoder's logits",
-        "Over draws of the noise, by the path that they take: through the decoder, through the KL "
-        "and in all.",
-    ),
-    (
-        "gradients_over_temperature",
-        RELAXED,
-        "Gradients over the temperature",
-        "As the temperature falls, medians vanish, means stay, and deviations grow as its inverse "
-        "root; below, what that does to the cost of the relaxed and of the discrete network.",
-    ),
-    (
-        "gradient_law",
-        RELAXED,
-        "The exact law of one unit",
-        "Median, mean and deviation of the gradient through a single relaxed unit, by quadrature, "
-        "with their limits.",
-    ),
+    *OF_CODES,
     (
         "confusion",
         MISTAKES,

@@ -13,8 +13,6 @@ from ibdrop.models.generative import Autoencoder
 
 __all__ = ["has_information", "of_costs", "without_effect"]
 
-GREY = " (of grey pixels: a cross-entropy, not a density)"
-
 
 def of_costs(model: Autoencoder, data: ImageData, b: float) -> str:
     """What the costs of an autoencoder are costs of, in a sentence.
@@ -27,7 +25,7 @@ def of_costs(model: Autoencoder, data: ImageData, b: float) -> str:
     scale = f"byte/{data.transform.white}" if isinstance(data.transform, UnitRange) else "scaled"
     sentence = (
         f"Costs are nats per image, summed over the pixels ({scale}), under a {model.likelihood}"
-        f" likelihood{GREY if model.likelihood == 'bernoulli' else ''}"
+        f" likelihood{f' of {model.pixels}' if model.likelihood == 'bernoulli' else ''}"
     )
     if model.is_bound:
         end = "bound the negative log-likelihood of the pixels from above"

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from ibdrop.noise.draws import standard_uniform
 
-__all__ = ["BINARISATIONS", "Binarisation", "binarised", "check_binarisation", "own_uniform"]
+__all__ = [
+    "BINARISATIONS",
+    "Binarisation",
+    "binarised",
+    "check_binarisation",
+    "own_uniform",
+    "spoken",
+]
 
 Binarisation = Literal["none", "threshold", "static", "dynamic"]
 BINARISATIONS: tuple[str, ...] = get_args(Binarisation)
@@ -87,3 +94,15 @@ def check_binarisation(how: str, likelihood: str) -> None:
         raise ValueError(f"binarise={how}: must be one of {', '.join(BINARISATIONS)}.")
     if how != "none" and likelihood != "bernoulli":
         raise ValueError(f"binarise={how}: needs likelihood=bernoulli, not {likelihood}.")
+
+
+def spoken(how: str, target: str, grey: str) -> str:
+    """Says what the likelihood of a network is a likelihood of.
+
+    Arguments:
+        how: One of `BINARISATIONS`.
+        target: `whole` or `bottom`.
+        grey: The words for pixels as they are.
+    """
+    words = grey if how == "none" else f"pixels made black or white ({how})"
+    return words if target == "whole" else f"the lower half given the upper: {words}"
