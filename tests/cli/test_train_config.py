@@ -87,7 +87,7 @@ class TestPrecedence:
         config = composed("dataset=mine", config_dir=mine)
         assert (config["epochs"], config["batch_size"]) == (77, 5)
         assert config["schedule"]["_target_"].endswith("MultiStep")
-        assert config["beta"] == 1e-3  # The primary file says so itself.
+        assert config["beta"] == 0.25  # As those models bring it whose KL has a price of its own.
 
     def test_experiment_over_recipe(self, composed: Compose, mine: Path) -> None:
         config = composed("experiment=mine", config_dir=mine)

@@ -21,7 +21,9 @@ NOISES, MODELS, INITS = (
 
 
 def load(group: str, name: str) -> Any:
-    return OmegaConf.load(CONF / group / f"{name}.yaml")
+    """The node of an option, also where its file brings a recipe beside it."""
+    found = OmegaConf.load(CONF / group / f"{name}.yaml")
+    return found.get(group, found)
 
 
 def build(model: str, noise: str, **options: Any) -> torch.nn.Module:
