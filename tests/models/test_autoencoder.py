@@ -46,10 +46,14 @@ def test_the_cost_is_the_formula(tied: bool) -> None:
 
 
 @pytest.mark.parametrize("level", [None, 0.4])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_step_by_hand_is_that_of_autograd(level: float | None, channels: int) -> None:
-    x = torch.rand(20, channels, 6, 7, generator=torch.Generator().manual_seed(2))
-    options = {} if level is None else {"variant": "denoising", "level": level}
+@pytest.mark.parametrize(("count", "channels", "hidden"), [(20, 1, 12), (7, 3, 40), (1, 1, 1)])
+def test_the_step_by_hand_is_that_of_autograd(
+    level: float | None, count: int, channels: int, hidden: int
+) -> None:
+    x = torch.rand(count, channels, 6, 7, generator=torch.Generator().manual_seed(2))
+    options: dict[str, Any] = {"hidden": hidden}
+    if level is not None:
+        options |= {"variant": "denoising", "level": level}
     one, other = (network(channels=channels, **options) for _ in range(2))
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (one, other)]
     fused = one.fused(optimizers[0])
@@ -67,6 +71,22 @@ def test_the_step_by_hand_is_that_of_autograd(level: float | None, channels: int
         assert torch.allclose(parameter, other.get_parameter(name), atol=1e-5), name
 
 
+def test_the_step_by_hand_goes_where_the_weights_go() -> None:
+    """Batches of another size, weights read from a checkpoint, weights moved or converted."""
+    found, other = network(), network(seed=1)
+    step = found.fused(torch.optim.SGD(found.parameters(), lr=0.1))
+    assert step is not None
+    step(X, 0.1)
+    assert float(step(X[:3], 0.0)) == pytest.approx(float(found.judge(X[:3])["cost"].mean()))
+    found.load_state_dict(other.state_dict())
+    assert float(step(X, 0.0)) == pytest.approx(float(other.judge(X)["cost"].mean()))
+    found.double()
+    before = found.encoder.weight.clone()
+    assert float(step(X.double(), 0.1)) == pytest.approx(float(other.judge(X)["cost"].mean()))
+    assert not torch.equal(found.encoder.weight, before)
+    assert found.encoder.weight.requires_grad
+
+
 def test_the_step_by_hand_is_for_what_it_does() -> None:
     def of(optimizer: type[torch.optim.Optimizer] = torch.optim.SGD, **options: Any) -> object:
         found = network(**options.pop("network", {}))
@@ -81,6 +101,7 @@ def test_the_step_by_hand_is_for_what_it_does() -> None:
     for options in (
         {"tied": False},
         {"likelihood": "gaussian"},
+        {"activation": "tanh"},
         {"variant": "sparse"},
         {"variant": "k_sparse", "k": 3},
         {"variant": "contractive"},
@@ -182,6 +203,17 @@ def test_clean_and_corrupted_images_are_judged() -> None:
     assert "ce_corrupted" not in network().judge(X)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu", "softplus"])
+def test_units_need_not_be_sigmoid(activation: str) -> None:
+    found = network(activation=activation)
+    a = found.encoder(X.flatten(1))
+    assert torch.allclose(found(X).code, getattr(torch.nn.functional, activation)(a))
+    judged = found.judge(X)
+    assert "jacobian" not in judged
+    expected = (a > 0).float().mean(1) if activation == "relu" else torch.ones(20)
+    assert torch.allclose(judged["active"], expected)
+
+
 def test_colour_pictures_keep_their_shape() -> None:
     found = network(channels=3)
     x = torch.rand(2, 3, 6, 7)
@@ -197,12 +229,25 @@ def test_colour_pictures_keep_their_shape() -> None:
             "variant=sparsse: must be one of plain, denoising, sparse, k_spa",
         ),
         ({"hidden": 0}, "hidden=0: must be at least 1."),
+        ({"activation": "elu"}, "activation=elu: must be one of sigmoid, tanh, relu, softplus."),
+        (
+            {"variant": "contractive", "activation": "tanh"},
+            "activation=tanh: variant=contractive leaves it at sigmoid, as its penalty is that of",
+        ),
+        (
+            {"variant": "k_sparse", "k": 3, "activation": "relu"},
+            "activation=relu: variant=k_sparse leaves it at sigmoid, as its code is linear, what",
+        ),
         ({"variant": "k_sparse", "k": 13}, "k=13: must be 1 to 12, the number of units."),
         ({"variant": "k_sparse", "k": 3, "k_test": 20}, "k_test=20: must be 1 to 12, the number"),
         ({"variant": "k_sparse", "k": 3, "k_anneal": 2.0}, "k_anneal=2.0: the share of the run"),
         ({"rho": 1.0}, "rho=1.0: the activity that is asked for must be in (0, 1)."),
         ({"weight": -1.0}, "weight=-1.0: must be 0 or more."),
         ({"emphasis": [1.0]}, "emphasis=[1.0]: must be two numbers from 0 on, not both 0: what a"),
+        (
+            {"corruption": "gaussian", "emphasis": [1.0, 0.5]},
+            "emphasis=[1.0, 0.5]: corruption=gaussian hits every pixel, so that both numbers must",
+        ),
         ({"level": 1.5}, "level=1.5: the probability that a pixel is hit must be in [0, 1)."),
         ({"likelihood": "poisson"}, "likelihood=poisson: must be one of bernoulli, gaussian."),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,18 @@ from ibdrop.models.fused import TiedStep, is_plain
 from ibdrop.models.generative import Autoencoder, Costs, FusedStep, Reconstruction
 from ibdrop.models.likelihood import Likelihood
 from ibdrop.models.penalties import contraction, keep_largest, sparsity
+from ibdrop.models.variants import (
+    UNITS,
+    Activation,
+    Variant,
+    check_emphasis,
+    check_k,
+    check_penalty,
+    check_variant,
+)
 from ibdrop.noise.base import NoiseFactory
 
-__all__ = ["ShallowAutoencoder", "Variant"]
-
-Variant = Literal["plain", "denoising", "sparse", "k_sparse", "contractive"]
-VARIANTS: tuple[str, ...] = get_args(Variant)
+__all__ = ["ShallowAutoencoder"]
 
 DECAY = 0.95
 """Of the running mean of the units' activity: it remembers some twenty batches."""
@@ -33,7 +38,7 @@ TINY = 1e-6
 class ShallowAutoencoder(Autoencoder):
     r"""Reconstructs images through one layer of units.
 
-    .. math:: y = \sigma(W x + b), \quad z = \sigma(W' y + c), \quad W' = W^\top \text{ if tied}
+    .. math:: y = s(W x + b), \quad z = \sigma(W' y + c), \quad W' = W^\top \text{ if tied}
 
     The loss is what the pixels cost under the output, plus what the variant asks for:
 
@@ -58,6 +63,7 @@ class ShallowAutoencoder(Autoencoder):
         hidden: The number of units :math:`H`.
         tied: Whether the decoder has the encoder's weights.
         variant: One of the above, or `plain`.
+        activation: :math:`s`: `sigmoid`, `tanh`, `relu` or `softplus`; of `plain` and `denoising`.
         corruption: How `denoising` corrupts, see `ibdrop.models.corruption.corrupt`.
         level: How much.
         emphasis: What a corrupted pixel and what another counts in the loss of `denoising`.
@@ -70,7 +76,7 @@ class ShallowAutoencoder(Autoencoder):
         deviation: The standard deviation of a pixel; of `gaussian` only.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or does not go with another.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class ShallowAutoencoder(Autoencoder):
         hidden: int = 500,
         tied: bool = True,
         variant: Variant = "plain",
+        activation: Activation = "sigmoid",
         corruption: Corruption = "masking",
         level: float = 0.3,
         emphasis: Sequence[float] = (1.0, 1.0),
@@ -95,12 +102,14 @@ class ShallowAutoencoder(Autoencoder):
         deviation: float = 1.0,
     ) -> None:
         super().__init__((in_channels, *image_size), likelihood, deviation)
-        _check(variant, hidden, rho, weight, emphasis)
+        check_variant(variant, hidden, activation)
         check_level(corruption, level)
+        check_emphasis(emphasis, corruption)
+        check_penalty(rho, weight)
         if variant == "k_sparse":
-            _check_k(hidden, k, k_test, k_anneal)
+            check_k(hidden, k, k_test, k_anneal)
         pixels = math.prod(self.image_shape)
-        self.variant, self.tied = variant, tied
+        self.variant, self.tied, self.activation = variant, tied, activation
         self.corruption, self.level, self.emphasis = corruption, level, tuple(emphasis)
         self.rho, self.weight = rho, weight
         self.k, self.k_test, self.k_anneal = k, k_test or k, k_anneal
@@ -123,7 +132,7 @@ class ShallowAutoencoder(Autoencoder):
             k: The number of units that `k_sparse` keeps.
         """
         a: Tensor = self.encoder(x.flatten(1))
-        return keep_largest(a, k) if self.variant == "k_sparse" else torch.sigmoid(a)
+        return keep_largest(a, k) if self.variant == "k_sparse" else UNITS[self.activation](a)
 
     def decode(self, code: Tensor) -> Tensor:
         if self.decoder is not None:
@@ -153,7 +162,7 @@ class ShallowAutoencoder(Autoencoder):
 
         `ce_corrupted`: the cost of the clean image from a corrupted one, in nats; `jacobian`:
         :math:`\|\partial y / \partial x\|_F^2`, without a unit; `active`: the mean activity of
-        the units, or the share that is not 0.
+        sigmoid units, or the share of others that is not 0.
         """
         made = self(x)
         ce = self.nll(made.output, x)
@@ -161,11 +170,11 @@ class ShallowAutoencoder(Autoencoder):
         if self.variant == "denoising":
             y = self.encode(self.corrupted(x), self.k_test)
             found["ce_corrupted"] = self.nll(self.decode(y), x)
-        if self.variant == "k_sparse":
-            found["active"] = (made.code != 0).to(ce.dtype).mean(1)
-        else:
+        if self.activation == "sigmoid" and self.variant != "k_sparse":
             found["active"] = made.code.mean(1)
             found["jacobian"] = contraction(made.code, self.encoder.weight)
+        else:
+            found["active"] = (made.code != 0).to(ce.dtype).mean(1)
         return found
 
     def corrupted(self, x: Tensor) -> Tensor:
@@ -179,14 +188,11 @@ class ShallowAutoencoder(Autoencoder):
         plain = self.variant == "plain" or (
             self.variant == "denoising" and self.emphasis == (1.0, 1.0)
         )
-        if not (plain and self.bias is not None and self.likelihood == "bernoulli"):
+        usual = self.activation == "sigmoid" and self.likelihood == "bernoulli"
+        one = len(optimizer.param_groups) == 1 and is_plain(optimizer)
+        if not (plain and usual and one) or self.bias is None:
             return None
-        one = len(optimizer.param_groups) == 1
-        return (
-            TiedStep(self.encoder, self.bias, self.corrupted)
-            if one and is_plain(optimizer)
-            else None
-        )
+        return TiedStep(self.encoder, self.bias, self.corrupted)
 
     def _corrupt(self, x: Tensor) -> Corrupted | None:
         if self.variant != "denoising":
@@ -217,29 +223,3 @@ class ShallowAutoencoder(Autoencoder):
             return self.k
         left = max(0.0, 1 - progress / self.k_anneal)
         return self.k + round(left * (self.encoder.out_features - self.k))
-
-
-def _check(
-    variant: str, hidden: int, rho: float, weight: float, emphasis: Sequence[float]
-) -> None:
-    if variant not in VARIANTS:
-        raise ValueError(f"variant={variant}: must be one of {', '.join(VARIANTS)}.")
-    if hidden < 1:
-        raise ValueError(f"hidden={hidden}: must be at least 1.")
-    if not 0 < rho < 1:
-        raise ValueError(f"rho={rho}: the activity that is asked for must be in (0, 1).")
-    if not 0 <= weight < math.inf:
-        raise ValueError(f"weight={weight}: must be 0 or more.")
-    if len(emphasis) != 2 or min(emphasis) < 0 or max(emphasis) <= 0:
-        raise ValueError(
-            f"emphasis={list(emphasis)}: must be two numbers from 0 on, not both 0: what a"
-            " corrupted pixel counts, and what another."
-        )
-
-
-def _check_k(hidden: int, k: int, k_test: int | None, k_anneal: float) -> None:
-    for name, value in (("k", k), ("k_test", k if k_test is None else k_test)):
-        if not 1 <= value <= hidden:
-            raise ValueError(f"{name}={value}: must be 1 to {hidden}, the number of units.")
-    if not 0 <= k_anneal <= 1:
-        raise ValueError(f"k_anneal={k_anneal}: the share of the run must be in [0, 1].")
