@@ -70,17 +70,24 @@ def test_narrow_codes(theano_mnist: Any, hidden: int, train: float, test: float)
 
 @pytest.mark.slow
 def test_denoising_is_worse_on_clean_digits(theano_mnist: Any) -> None:
-    """81.771419 after an epoch is what a public re-implementation's own test expects."""
+    """81.771419 after an epoch is what a public re-implementation's own test expects.
+
+    Over six seeds the costs of the first epoch were 81.727 to 81.779 and those of the last 65.134
+    to 65.151, the digits' own from corrupted ones 65.26 to 65.38. What clean ones cost depends on
+    the last few batches: 68.0 to 70.8.
+    """
     network, found = costs(theano_mnist, 20, variant="denoising", level=0.3)
-    assert found[0] == pytest.approx(81.77, abs=0.05)
-    assert found[19] == pytest.approx(65.15, abs=0.1)
+    assert found[0] == pytest.approx(81.75, abs=0.08)
+    assert found[19] == pytest.approx(65.14, abs=0.06)
     after = judged(network, theano_mnist.test)
-    assert after["ce"] == pytest.approx(68.5, abs=0.3)
+    assert after["ce_corrupted"] == pytest.approx(65.3, abs=0.3)
+    assert after["ce"] == pytest.approx(69.3, abs=2.5)
     assert after["ce_corrupted"] < after["ce"]
 
 
 @pytest.mark.slow
 def test_contraction_flattens_the_code(theano_mnist: Any) -> None:
+    """From 416, 415, 414 to 93, 94, 92 with three initial weights."""
     plain, _ = costs(theano_mnist, 3)
     flat, _ = costs(theano_mnist, 3, variant="contractive", weight=0.1)
     before, after = (judged(one, theano_mnist.test) for one in (plain, flat))
@@ -90,6 +97,7 @@ def test_contraction_flattens_the_code(theano_mnist: Any) -> None:
 
 @pytest.mark.slow
 def test_sparse_codes_are_sparse(theano_mnist: Any) -> None:
+    """The mean activity was .118, .118 and .118 with three initial weights; plain: .49."""
     sparse, _ = costs(theano_mnist, 3, variant="sparse", weight=0.3)
     assert judged(sparse, theano_mnist.test)["active"] < 0.15
     few, _ = costs(theano_mnist, 3, lr=0.01, variant="k_sparse", k=25)
