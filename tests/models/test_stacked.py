@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 import torch
 from torch import nn
 
+from ibdrop.data.base import StaticImages, UnitRange
 from ibdrop.initialisers import tutorial
+from ibdrop.learning.pretraining import Options, pretrain
 from ibdrop.learning.tasks import task_of
 from ibdrop.models.base import Prediction
 from ibdrop.models.stacked import StackedAutoencoder
@@ -106,8 +109,8 @@ def test_the_cost_is_the_cross_entropy_of_tied_weights() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"corruption": [0.1]}, "1 levels for 2 layers"),
-        ({"corruption": [0.1, 0.2, 0.3]}, "3 levels for 2 layers"),
+        ({"corruption": [0.1]}, r"one level for each of the 2 layers of hidden=\[7, 5\]"),
+        ({"corruption": [0.1, 0.2, 0.3]}, "one level for each of the 2 layers"),
         ({"corruption": [0.1, 1.0]}, "each level must be at least 0 and below 1"),
         ({"corruption": [-0.1, 0.0]}, "each level must be at least 0 and below 1"),
         ({"corruption": [float("nan"), 0.0]}, "each level must be at least 0 and below 1"),
@@ -121,3 +124,76 @@ def test_the_cost_is_the_cross_entropy_of_tied_weights() -> None:
 def test_ranges(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tiny(**options)
+
+
+class Digits(Protocol):
+    """What the fixture `theano_mnist` gives."""
+
+    train: torch.Tensor
+    train_labels: torch.Tensor
+    test: torch.Tensor
+    test_labels: torch.Tensor
+
+
+class Learnt(NamedTuple):
+    """Test errors in percent by epoch, and the last cost of each layer's pretraining."""
+
+    errors: list[float]
+    costs: list[float]
+
+
+def learnt(digits: Digits, folder: Path, pretrain_epochs: int) -> Learnt:
+    """784-500-500-10 in the recipe of `experiment=stacked_mnist`, trained by hand.
+
+    As in the tutorial nothing is shuffled: every epoch has the order of the file.
+    """
+    model = StackedAutoencoder(
+        1,
+        (28, 28),
+        10,
+        NoNoise,
+        hidden=[500, 500],
+        corruption=[0.1, 0.2],
+        pretrain_epochs=pretrain_epochs,
+        pretrain_lr=0.05,
+        pretrain_batch=20,
+    )
+    tutorial(model, numpy_seed=89677)
+    train = StaticImages((256 * digits.train).byte(), digits.train_labels)
+    rows = pretrain(
+        model,
+        train,
+        UnitRange(256),
+        Options(seed=0, shuffle=False),
+        checkpoint=folder / f"{pretrain_epochs}.ckpt",
+        table=folder / f"{pretrain_epochs}.csv",
+    )
+    costs = [row["cost"] for row in rows if row["epoch"] == pretrain_epochs]
+    return Learnt([_epoch(model, digits) for _ in range(12)], costs)
+
+
+def _epoch(model: StackedAutoencoder, digits: Digits) -> float:
+    """Goes once through the training digits; gives the test error in percent."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = zip(digits.train.split(20), digits.train_labels.split(20), strict=True)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images).logits, labels).backward()
+        optimizer.step()
+    with torch.no_grad():
+        wrong = model(digits.test).logits.argmax(1) != digits.test_labels
+    return 100 * float(wrong.double().mean())
+
+
+@pytest.mark.slow
+def test_pretraining_helps_on_digits(theano_mnist: Digits, tmp_path: Path) -> None:
+    """Measured over three seeds: 2.07 to 2.18 % pretrained, 2.93 to 3.31 % from a random start."""
+    pretrained = learnt(theano_mnist, tmp_path, 5)
+    random = learnt(theano_mnist, tmp_path, 0)
+    assert pretrained.errors[-1] <= 2.4
+    assert random.errors[-1] >= 2.8
+    for one, other in zip(pretrained.errors, random.errors, strict=True):
+        assert one < other - 0.4
+    # Over the seeds 61.49 to 61.54, and 197.67 to 197.81.
+    assert pretrained.costs[0] == pytest.approx(61.5, abs=0.3)
+    assert pretrained.costs[1] == pytest.approx(197.7, abs=0.7)

@@ -178,8 +178,8 @@ def _check_layers(hidden: Sequence[int], corruption: Sequence[float]) -> None:
         raise ValueError(f"hidden={widths}: must be one width or more, each at least 1.")
     if len(levels) != len(widths):
         raise ValueError(
-            f"corruption={levels}: has {len(levels)} levels for {len(widths)} layers"
-            f" (hidden={widths}); there must be one level for each layer."
+            f"corruption={levels}: must be one level for each of the {len(widths)} layers"
+            f" of hidden={widths}."
         )
     if not all(0 <= level < 1 for level in levels):
         raise ValueError(f"corruption={levels}: each level must be at least 0 and below 1.")
