@@ -61,11 +61,18 @@ def test_twenty_epochs(theano_mnist: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("hidden", "train", "test"), [(100, 70.525, 70.50), (10, 145.20, 144.86)])
-def test_narrow_codes(theano_mnist: Any, hidden: int, train: float, test: float) -> None:
+@pytest.mark.parametrize(
+    ("hidden", "train", "test", "within"),
+    [(100, 70.525, 70.50, 0.02), (10, 145.22, 144.89, 0.12)],
+)
+def test_narrow_codes(
+    theano_mnist: Any, hidden: int, train: float, test: float, within: float
+) -> None:
+    """With 10 units rounding counts: four orders of adding up gave 145.20 to 145.24 and 144.86 to
+    144.93; with 100 there was no difference within .0003."""
     network, found = costs(theano_mnist, 20, hidden=hidden)
-    assert found[19] == pytest.approx(train, abs=0.05)
-    assert judged(network, theano_mnist.test)["cost"] == pytest.approx(test, abs=0.05)
+    assert found[19] == pytest.approx(train, abs=within)
+    assert judged(network, theano_mnist.test)["cost"] == pytest.approx(test, abs=within)
 
 
 @pytest.mark.slow
