@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -98,3 +99,25 @@ def test_every_picture_is_an_artifact_of_autoencoders() -> None:
     kinds = (Reconstructions, Filters, Latents, Manifold)
     assert len(reconstruct.PICTURES) == len(kinds)
     assert {kind.task for kind in kinds} == {"reconstruction"}
+
+
+@pytest.mark.parametrize("words", [["corruption=gaussian_noise"], ["passes=5"], ["noise=on"]])
+def test_what_is_for_classifiers_is_refused(run: Path, words: list[str]) -> None:
+    start = f"^{re.escape(str(run))}: an autoencoder names no classes; passes, corruptions, outli"
+    with pytest.raises(RunError, match=start):
+        main("evaluate", [str(run), *words])
+
+
+@pytest.mark.parametrize("command", ["rank", "heatmap"])
+def test_pictures_of_classifiers_are_refused(run: Path, command: str) -> None:
+    name = {"rank": "ranking"}.get(command, command)
+    sentence = f"^{re.escape(str(run))}: {name} is not for a network made for reconstruction$"
+    with pytest.raises(RunError, match=sentence):
+        main(command, [str(run)])
+
+
+def test_evaluate_finds_the_same_figures(run: Path) -> None:
+    before = json.loads((run / "run.json").read_text())["metrics"]
+    assert {"test_cost", "test_ce", "test_ce_floor", "test_mse_pca"} <= set(before)
+    assert main("evaluate", [str(run)]) == 0
+    assert json.loads((run / "run.json").read_text())["metrics"] == before

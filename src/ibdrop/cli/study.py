@@ -17,9 +17,10 @@ from ibdrop.artifacts.base import Trained
 from ibdrop.cli.network import explained, writing
 from ibdrop.cli.other_data import not_of_data, outliers, tested_on
 from ibdrop.cli.words import Wishes, slug
-from ibdrop.errors import ConfigError
+from ibdrop.errors import ConfigError, RunError
 from ibdrop.files import read_csv, write_json
 from ibdrop.learning.progress import bar
+from ibdrop.models.generative import Autoencoder
 from ibdrop.runs import ensemble, provenance, uncertainty
 from ibdrop.runs.ensemble import Ensemble
 from ibdrop.runs.folder import Run
@@ -107,6 +108,12 @@ def _subject(runs: Sequence[Run], first: Trained, wishes: Wishes) -> tuple[Subje
     for run in runs[1:]:
         with explained(run):
             models.append(member(run, first, trainer))
+    for run, model in zip(runs, models, strict=True):
+        if isinstance(model, Autoencoder):
+            raise RunError(
+                f"{run.folder}: an autoencoder names no classes; passes, corruptions, outliers and"
+                " ensembles are for classifiers, and evaluate with nothing else tests it again"
+            )
     noisy = [draws_noise(model) for model in models]
     if wishes.passes and not any(noisy):
         raise ConfigError(
