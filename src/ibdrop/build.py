@@ -60,7 +60,7 @@ def experiment(config: Config) -> Experiment:
     device = how.pick_device()
     images = data(config).to(device)
     network = model(config, images.spec).to(device)
-    if isinstance(network, Autoencoder):
+    if isinstance(network, Autoencoder) or getattr(network, "pretrain_epochs", False):
         _acquaint(network, images)
     size = min(config["batch_size"], len(images.train))
     steps = min(count_batches(images.train, size), how.limit_steps or 1 << 62)
@@ -85,8 +85,8 @@ def experiment(config: Config) -> Experiment:
     return Experiment(images, module, how, device, lambda: model(config, images.spec).to(device))
 
 
-def _acquaint(network: Autoencoder, images: ImageData) -> None:
-    """Lets an autoencoder see what it will reconstruct, before training.
+def _acquaint(network: nn.Module, images: ImageData) -> None:
+    """Lets a network that reconstructs see what it will reconstruct, before training.
 
     Raises:
         ConfigError: The pixels are not from 0 to 1.
@@ -101,7 +101,7 @@ def _acquaint(network: Autoencoder, images: ImageData) -> None:
                 " gives pixels from 0 to 1, so leave them so with dataset.normalise=unit"
             ]
         )
-    if type(network).prepare is not Autoencoder.prepare:
+    if isinstance(network, Autoencoder) and type(network).prepare is not Autoencoder.prepare:
         network.prepare(_mean_image(images))
 
 

@@ -172,3 +172,21 @@ def test_a_cost_that_is_no_number_stops_with_what_broke(tmp_path: Path) -> None:
         TrainingError, match=r"became nan at step 1 of epoch 1, first seen in laye"
     ):
         fit(built.module, built.data, built.options, recorder(tmp_path))
+
+
+def test_pretraining_wants_such_pixels_too() -> None:
+    words = ("model=stacked_autoencoder", "model.hidden=[5]", "model.corruption=[0.1]")
+    small = [word for word in TINY if not word.startswith("model")]
+    with initialize_config_dir(str(conf_dir()), **version_base()):
+        found = OmegaConf.to_container(compose("train", [*small, *words]), resolve=True)
+    assert isinstance(found, dict)
+    built = build.experiment({str(key): value for key, value in found.items()})
+
+    class Wide(build.ImageData):
+        def inputs(self, images: Tensor) -> Tensor:
+            return super().inputs(images) * 2
+
+    with pytest.raises(
+        ConfigError, match="its pixels reach the network as 0 to 2; an autoencoder"
+    ):
+        build._acquaint(built.module.model, Wide(**vars(built.data)))

@@ -192,7 +192,8 @@ class ShallowAutoencoder(Autoencoder):
         one = len(optimizer.param_groups) == 1 and is_plain(optimizer)
         if not (plain and usual and one) or self.bias is None:
             return None
-        return TiedStep(self.encoder, self.bias, self.corrupted)
+        corrupted = self.corrupted if self.variant == "denoising" else None
+        return TiedStep(self.encoder, self.bias, corrupted)
 
     def _corrupt(self, x: Tensor) -> Corrupted | None:
         if self.variant != "denoising":

@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
 __all__ = ["TiedStep", "is_plain"]
+
+# Found once and without `torch.nn.functional` in between: between two products the cache is cold,
+# and all Python that a step runs is a twentieth of it.
+_cross_entropy = torch.ops.aten.binary_cross_entropy_with_logits.default
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_SUM = 2
 
 
 def is_plain(optimizer: Optimizer) -> bool:
@@ -34,13 +39,17 @@ class TiedStep:
     Arguments:
         encoder: Holds :math:`W`, with shape :math:`(H, D)`, and :math:`b`.
         bias: :math:`c`, with shape :math:`(D)`.
-        corrupted: Makes :math:`\tilde x` of :math:`x`.
+        corrupted: Makes :math:`\tilde x` of :math:`x`; `None`: they are the same.
     """
 
     def __init__(
-        self, encoder: nn.Linear, bias: Tensor, corrupted: Callable[[Tensor], Tensor]
+        self,
+        encoder: nn.Linear,
+        bias: Tensor,
+        corrupted: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.encoder, self.bias, self.corrupted = encoder, bias, corrupted
+        self.weight, self.biases = encoder.weight, (encoder.bias, bias)
+        self.corrupted = corrupted
         self._prepare(0)
 
     def __call__(self, x: Tensor, lr: float) -> Tensor:
@@ -54,29 +63,27 @@ class TiedStep:
             The mean cost of an image before the step, in nats, still on the device.
         """
         count = len(x)
-        if count != self.count or self.encoder.weight.data_ptr() != self.place:
+        if count != self.count or self.weight.data_ptr() != self.place:
             self._prepare(count)
-        W, b, c, y, e, d = self.W, self.b, self.c, self.y, self.e, self.d
+        W, across, b, c, shown, d, e, y, left, right, es, ds, ones = self.views
         target = x.flatten(1)
-        self.shown.copy_(self.corrupted(x).flatten(1))
-        torch.addmm(b, self.shown, self.transposed, out=y).sigmoid_()
+        shown.copy_(target if self.corrupted is None else self.corrupted(x).flatten(1))
+        torch.addmm(b, shown, across, out=y).sigmoid_()
         torch.addmm(c, y, W, out=d)
-        cost = F.binary_cross_entropy_with_logits(d, target, reduction="sum") / count
+        cost: Tensor = _cross_entropy(d, target, None, None, _SUM) / count
         d.sigmoid_().sub_(target)
-        torch.mm(d, self.transposed, out=e)
-        torch.ops.aten.sigmoid_backward.grad_input(e, y, grad_input=e)
+        torch.mm(d, across, out=e)
+        _sigmoid_backward(e, y, grad_input=e)
         scale = -lr / count
-        W.addmm_(self.left, self.right, alpha=scale)
-        b.add_(e.sum(0), alpha=scale)
-        c.add_(d.sum(0), alpha=scale)
+        W.addmm_(left, right, alpha=scale)
+        b.addmv_(es, ones, alpha=scale)
+        c.addmv_(ds, ones, alpha=scale)
         return cost
 
     def _prepare(self, count: int) -> None:
-        """Makes room for a batch, and views of everything: made per step they cost a twentieth."""
-        parts = self.encoder.weight, self.encoder.bias, self.bias
-        self.W, self.b, self.c = (part.detach() for part in parts)
-        self.count, self.place, self.transposed = count, self.W.data_ptr(), self.W.T
-        stack, self.right = (self.W.new_empty(2 * count, size) for size in self.W.shape)
-        self.e, self.y = stack[:count], stack[count:]
-        self.shown, self.d = self.right[:count], self.right[count:]
-        self.left = stack.T
+        """Makes room for two stacks of two matrices each, and views of all that a step touches."""
+        W, b, c = (part.detach() for part in (self.weight, *self.biases))
+        self.count, self.place = count, W.data_ptr()
+        left, right = (W.new_empty(2 * count, size) for size in W.shape)
+        e, y, shown, d = left[:count], left[count:], right[:count], right[count:]
+        self.views = (W, W.T, b, c, shown, d, e, y, left.T, right, e.T, d.T, W.new_ones(count))

@@ -213,7 +213,7 @@ def _refuse_if_worth_keeping(run: Run) -> None:
     if run.status == "running":
         owner = f"process {run.record.get('pid')} on {run.record.get('host')}"
         raise RunError(f"{run.folder} is being written by {owner}; choose another folder")
-    if (run.checkpoints / "last.ckpt").exists():
+    if any((run.checkpoints / name).exists() for name in ("last.ckpt", "pretrained.ckpt")):
         raise RunError(
             f"{run.folder} holds a run that can go on: `ibdrop resume {run.folder}`; "
             "or choose another folder"

@@ -38,7 +38,8 @@ def of_costs(model: Autoencoder, data: ImageData, b: float) -> str:
 
 def has_information(model: nn.Module) -> bool:
     """Whether the network has a KL that beta can weigh."""
-    return not isinstance(model, Autoencoder) or model.is_bound or model.uses_noise
+    uses_noise = bool(getattr(model, "uses_noise", True))
+    return uses_noise or (isinstance(model, Autoencoder) and model.is_bound)
 
 
 def without_effect(
@@ -54,12 +55,13 @@ def without_effect(
     words = [word for word in overrides if word != "noise=none"]
     given = {word.partition("=")[0].lstrip("+") for word in words}
     beta, kind = f"{config['beta']:g}", type(model).__name__
-    if not isinstance(model, Autoencoder):
+    uses_noise = bool(getattr(model, "uses_noise", True))
+    if uses_noise and not isinstance(model, Autoencoder):
         return settings_without_effect(config) if "beta" in given else []
     found = []
     if "beta" in given and not has_information(model):
         found.append(f"beta={beta} has no effect: {kind} has no information term")
-    if "noise" in given and not model.uses_noise:
+    if "noise" in given and not uses_noise:
         found.append(f"the noise that was chosen has no effect: {kind} has no use for it")
     if has_information(model) and config["beta_units"] == "paper":
         found.append(
