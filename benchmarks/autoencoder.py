@@ -10,8 +10,10 @@ thread. In turn, an epoch each:
 - naive: what one writes first, a DataLoader, autograd, an optimiser and `.item()` (the first few
   epochs only).
 
-Figures are seconds of wall time per epoch, and medians of the ratios of neighbouring epochs. The
-costs of all epochs must agree.
+Figures are seconds per epoch, of wall time and of the processor (which other jobs on the machine
+hardly change), and medians of the ratios of neighbouring epochs: of all that the runner does, and
+of its training without the validation, which the other two do not do. The costs of all epochs must
+agree.
 
     python benchmarks/autoencoder.py --root DIR --output benchmarks/results/autoencoder_cpu.json
     python benchmarks/autoencoder.py --root DIR --device cuda
@@ -27,7 +29,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -99,29 +101,53 @@ class Naive:
         return total / len(self.loader)
 
 
+class Times(NamedTuple):
+    """Seconds of one epoch."""
+
+    wall: float
+    processor: float
+
+    @staticmethod
+    def now() -> Times:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return Times(time.perf_counter(), time.process_time())
+
+    def since(self, before: Times) -> Times:
+        return Times(self.wall - before.wall, self.processor - before.processor)
+
+
 class InTurn(pl.Callback):
     """Times each epoch of the runner, and runs the others' in between."""
 
     def __init__(self, others: dict[str, Any], few: int) -> None:
         self.others, self.few = others, few
-        self.seconds: dict[str, list[float]] = {name: [] for name in ("runner", *others)}
+        self.times: dict[str, list[Times]] = {
+            name: [] for name in ("runner", "runner_training", *others)
+        }
         self.costs: dict[str, list[float]] = {name: [] for name in others}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _wait()
-        self.started = time.perf_counter()
+        self.started = Times.now()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.times["runner_training"].append(Times.now().since(self.started))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _wait()
-        self.seconds["runner"].append(time.perf_counter() - self.started)
+        self.times["runner"].append(Times.now().since(self.started))
         for name, other in self.others.items():
             if name != "naive" or len(self.costs[name]) < self.few:
-                started = time.perf_counter()
+                started = Times.now()
                 self.costs[name].append(other.epoch())
-                _wait()
-                self.seconds[name].append(time.perf_counter() - started)
-        last = {name: round(values[-1], 3) for name, values in self.seconds.items()}
-        print(f"epoch {len(self.seconds['runner'])}: {last}", flush=True)
+                self.times[name].append(Times.now().since(started))
+        last = {name: round(times[-1].wall, 3) for name, times in self.times.items() if times}
+        print(f"epoch {len(self.times['runner'])}: {last}", flush=True)
+
+    def ratio(self, one: str, other: str, clock: str) -> float | None:
+        """The median ratio of neighbouring epochs."""
+        pairs = zip(self.times[one], self.times[other], strict=False)
+        ratios = [getattr(a, clock) / getattr(b, clock) for a, b in pairs]
+        return round(statistics.median(ratios), 3) if ratios else None
 
 
 def config(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -179,9 +205,8 @@ def report(
     arguments: argparse.Namespace, device: torch.device, turn: InTurn, costs: list[float]
 ) -> None:
     """Prints the figures and writes them if asked."""
-    seconds, fused = turn.seconds, turn.costs["fused"]
-    ratios = [one / other for one, other in zip(seconds["runner"], seconds["fused"], strict=True)]
-    naive = [one / other for one, other in zip(seconds["naive"], seconds["fused"], strict=False)]
+    fused, naive = turn.costs["fused"], turn.costs["naive"]
+    clocks = Times._fields
     result = {
         "command": f"python benchmarks/autoencoder.py --root DIR --device {device.type}"
         f" --precision {arguments.precision} --epochs {arguments.epochs}",
@@ -190,20 +215,18 @@ def report(
         "python": platform.python_version(),
         "versions": versions(),
         "setting": "784-500-784, tied, 2,500 steps of 20 digits; the runner validates on 10,000",
-        "seconds_per_epoch": {name: round(statistics.median(s), 3) for name, s in seconds.items()},
-        "seconds_in_all": {name: round(sum(s), 2) for name, s in seconds.items()},
-        "runner_to_fused_median": round(statistics.median(ratios), 3),
-        "naive_to_fused_median": round(statistics.median(naive), 3) if naive else None,
-        "runner_to_fused": [round(ratio, 3) for ratio in ratios],
+        **{f"{clock}_seconds_per_epoch": _medians(turn.times, clock) for clock in clocks},
+        "wall_seconds_in_all": {
+            name: round(sum(each.wall for each in times), 2) for name, times in turn.times.items()
+        },
+        **{
+            f"{one}_to_fused_{clock}": turn.ratio(one, "fused", clock)
+            for one in ("runner", "runner_training", "naive")
+            for clock in clocks
+        },
         "costs": [round(cost, 4) for cost in costs],
-        "greatest_difference_to_fused": max(
-            abs(one - other) for one, other in zip(costs, fused, strict=True)
-        ),
-        "greatest_difference_of_naive": max(
-            abs(one - other) for one, other in zip(turn.costs["naive"], fused, strict=False)
-        )
-        if naive
-        else None,
+        "greatest_difference_to_fused": _difference(costs, fused),
+        "greatest_difference_of_naive_to_fused": _difference(naive, fused),
     }
     text = json.dumps(result, indent=2)
     print(text)
@@ -211,9 +234,14 @@ def report(
         arguments.output.write_text(text + "\n")
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _medians(times: dict[str, list[Times]], clock: str) -> dict[str, float]:
+    seconds = {name: [getattr(each, clock) for each in found] for name, found in times.items()}
+    return {name: round(statistics.median(each), 3) for name, each in seconds.items() if each}
+
+
+def _difference(one: list[float], other: list[float]) -> float:
+    """Of the epochs that both have."""
+    return max((abs(a - b) for a, b in zip(one, other, strict=False)), default=0.0)
 
 
 if __name__ == "__main__":
