@@ -70,7 +70,8 @@ class _Validation:
 
     def __init__(self, data: ImageData, options: TrainerOptions) -> None:
         self.images, self.size = data.val, options.eval_batch_size
-        self.limit = options.limit_images
+        limits = (options.limit_images, options.validation_images)
+        self.limit = min((limit for limit in limits if limit), default=None)
         # What is read from disk would not fit into memory either.
         self.kept = list(self._fresh()) if self.images.resident else None
 

@@ -32,6 +32,7 @@ class TrainerOptions:
         limit_epochs: The most epochs, or `None` for all that the recipe asks for.
         limit_steps: The most optimiser steps per epoch, or `None` for all.
         limit_images: The most images of validation and test, or `None` for all.
+        validation_images: The most images of validation after each epoch, or `None` for all.
         eval_batch_size: Images per batch where nothing is learned.
         checkpoint_minutes: How often an epoch under way is saved, in minutes.
         progress: Whether to show a progress bar.
@@ -49,12 +50,13 @@ class TrainerOptions:
     limit_epochs: int | None = None
     limit_steps: int | None = None
     limit_images: int | None = None
+    validation_images: int | None = None
     eval_batch_size: int = 250
     checkpoint_minutes: float = 5.0
     progress: bool = True
 
     def __post_init__(self) -> None:
-        limits = ("limit_epochs", "limit_steps", "limit_images")
+        limits = ("limit_epochs", "limit_steps", "limit_images", "validation_images")
         for name in ("gradient_clip", "eval_batch_size", *limits):
             value = getattr(self, name)
             if value is not None and value <= 0:
