@@ -77,12 +77,12 @@ def test_the_step_by_hand_goes_where_the_weights_go() -> None:
     step = found.fused(torch.optim.SGD(found.parameters(), lr=0.1))
     assert step is not None
     step(X, 0.1)
-    assert float(step(X[:3], 0.0)) == pytest.approx(float(found.judge(X[:3])["cost"].mean()))
+    assert float(step(X[:3], 0.0)) == pytest.approx(found.judge(X[:3])["cost"].mean().item())
     found.load_state_dict(other.state_dict())
-    assert float(step(X, 0.0)) == pytest.approx(float(other.judge(X)["cost"].mean()))
+    assert float(step(X, 0.0)) == pytest.approx(other.judge(X)["cost"].mean().item())
     found.double()
     before = found.encoder.weight.clone()
-    assert float(step(X.double(), 0.1)) == pytest.approx(float(other.judge(X)["cost"].mean()))
+    assert float(step(X.double(), 0.1)) == pytest.approx(other.judge(X)["cost"].mean().item())
     assert not torch.equal(found.encoder.weight, before)
     assert found.encoder.weight.requires_grad
 

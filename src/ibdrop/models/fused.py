@@ -12,7 +12,7 @@ __all__ = ["TiedStep", "is_plain"]
 
 # Found once and without `torch.nn.functional` in between: between two products the cache is cold,
 # and all Python that a step runs is a twentieth of it.
-_cross_entropy = torch.ops.aten.binary_cross_entropy_with_logits.default
+_cross_entropy = torch.binary_cross_entropy_with_logits
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _SUM = 2
 
