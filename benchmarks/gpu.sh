@@ -28,6 +28,9 @@ python benchmarks/sampling.py --device cuda --case lenet --run "$mnist" --images
     --output "$results/sampling_memory_cuda.json"
 python benchmarks/sampling.py --device cuda --case allcnn --images 512 \
     --output "$results/sampling_allcnn_cuda.json"
+# Twenty epochs of 2,500 steps within eight seconds.
+python benchmarks/autoencoder.py --root "$data" --device cuda \
+    --output "$results/autoencoder_cuda.json"
 for beta in 0.5 0.01; do
     folder="$runs/cluttered_mnist_beta-$beta"
     ibdrop train trainer=gpu dataset=cluttered_mnist dataset.root="$data" model=allcnn \
