@@ -25,6 +25,7 @@ LEVELS = {
     "ibdrop.models": 2,
     "ibdrop.sampling": 3,
     "ibdrop.merit": 4,
+    "ibdrop.explain": 4,
     "ibdrop.artifacts": 5,
     "ibdrop.learning": 5,
     "ibdrop.config": 6,
@@ -41,7 +42,8 @@ OWNERS = {
     "omegaconf": ("ibdrop.build", "ibdrop.config", "ibdrop.runs.folder", "ibdrop.cli"),
     "pytorch_lightning": ("ibdrop.learning",),
     "matplotlib": ("ibdrop.artifacts",),
-    "torchvision": ("ibdrop.data",),
+    "torchvision": ("ibdrop.data", "ibdrop.models.torchvision"),
+    "captum": ("ibdrop.explain.attributions",),
     "sklearn": ("ibdrop.data",),
     "rich": ("ibdrop.cli", "ibdrop.learning.progress"),
 }

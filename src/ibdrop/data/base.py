@@ -125,10 +125,11 @@ class Transform(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """Transforms images.
+        """Transforms images; differentiably, where they are floats.
 
         Arguments:
-            images: Pixels as uint8, with shape :math:`(B, C, H, W)`.
+            images: Pixels as uint8, or as floats from 0 to 255, with shape
+                :math:`(B, C, H, W)`.
 
         Returns:
             float32 with the same shape.
@@ -150,7 +151,7 @@ class UnitRange(Transform):
         self.white = white
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.float().div_(self.white)
+        return images.to(torch.float32, copy=True).div_(self.white)
 
     def to(self, device: torch.device) -> UnitRange:
         return self
@@ -187,5 +188,5 @@ class ImageData:
         return ImageData(self.name, self.spec, train, val, test, self.note, transform)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Turns uint8 pixels into what the network reads."""
+        """Turns pixels from 0 to 255, bytes or floats, into what the network reads."""
         return self.transform(images)

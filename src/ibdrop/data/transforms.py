@@ -57,7 +57,8 @@ class PerChannel(Transform):
         self._spread = (255 * deviation.double()).float().view(-1, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images.float().sub_(self._middle).div_(self._spread)
+        copied = images.to(torch.float32, copy=True)
+        return copied.sub_(self._middle).div_(self._spread)
 
     def to(self, device: torch.device) -> PerChannel:
         return PerChannel(self.mean.to(device), self.deviation.to(device))

@@ -30,10 +30,10 @@ def standardised(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Mean :math:`\bar x` and standard deviation :math:`s` (over :math:`D - 1`) are those of all
     :math:`D = C H W` values of an image. Their sums are of integers, so they are exact, and an
-    image of one colour becomes 0.
+    image of one colour becomes 0. Floats are treated alike, differentiably and up to rounding.
 
     Arguments:
-        images: Pixels as uint8, with shape :math:`(B, C, H, W)`.
+        images: Pixels as uint8, or as floats from 0 to 255, with shape :math:`(B, C, H, W)`.
         dtype: The type of the result.
 
     Returns:
@@ -41,6 +41,10 @@ def standardised(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """
     values = images.flatten(1)
     D = values.shape[1]
+    if values.is_floating_point():
+        centred = values.to(dtype) - values.to(dtype).mean(1, keepdim=True)
+        spread = centred.square().sum(1, keepdim=True) / (D - 1)
+        return centred / spread.where(spread > 0, 1).sqrt()
     total = values.sum(1, keepdim=True)
     spread = D * values.int().square_().sum(1, keepdim=True) - total.square()
     scale = spread.double().mul_(D / (D - 1)).sqrt_().masked_fill_(spread == 0, 1)
@@ -64,7 +68,7 @@ class Whitened(Transform):
         self.matrix = matrix
 
     def __call__(self, images: Tensor) -> Tensor:
-        centred = standardised(images).sub_(self.mean)
+        centred = standardised(images) - self.mean
         with _in_full(images.device):
             return (centred @ self.matrix).view(images.shape)
 
