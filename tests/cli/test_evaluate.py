@@ -296,6 +296,15 @@ def test_an_ensemble_with_the_noise_off(runs: Path) -> None:
     assert float(row["mean_mutual_information_between_members"]) > 0
 
 
+def test_another_ensemble_of_as_many_replaces_nothing(runs: Path) -> None:
+    asked = ["passes=2", "trainer.limit_images=20"]
+    for members in ("ab", "ac", "ba", "ac"):
+        assert main("evaluate", [*(str(runs / name) for name in members), *asked]) == 0
+    places = sorted(path for path in runs.glob("ensemble_2_members_passes-2*"))
+    told = [json.loads((path / "evaluation.json").read_text())["runs"] for path in places]
+    assert [{Path(run).name for run in found} for found in told] == [set("ab"), set("ac")]
+
+
 def test_an_ensemble_needs_the_same_data(runs: Path) -> None:
     config = runs / "b" / "config.yaml"
     config.write_text(config.read_text().replace("scale: 2", "scale: 3"))

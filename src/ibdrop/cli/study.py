@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +157,19 @@ def place(runs: Sequence[Run], words: Sequence[str]) -> Path:
     if len(runs) == 1:
         return runs[0].folder / "evaluations" / (name or "test")
     members = f"ensemble_{len(runs)}_members"
-    return _above(runs) / (f"{members}_{name}" if name else members)
+    wanted = _above(runs) / (f"{members}_{name}" if name else members)
+    numbered = (wanted.with_name(f"{wanted.name}_{number}") for number in itertools.count(2))
+    return next(free for free in itertools.chain([wanted], numbered) if _is_for(free, runs))
+
+
+def _is_for(folder: Path, runs: Sequence[Run]) -> bool:
+    """Whether a folder is free, or holds the answers of these very runs."""
+    facts = folder / "evaluation.json"
+    if not facts.is_file():
+        return not folder.exists()
+    with suppress(OSError, ValueError):
+        return set(json.loads(facts.read_text())["runs"]) == {str(run.folder) for run in runs}
+    return False
 
 
 def _above(runs: Sequence[Run]) -> Path:
