@@ -54,6 +54,8 @@ def test_fits(value: object, annotation: object) -> None:
         (1, str, "1 is not text"),
         (None, int, "None is not a whole number"),
         ("a", int | None, "'a' is not a whole number or null"),
+        ("???", int, "has no value yet; it is a whole number, as in KEY=VALUE or in the file"),
+        ("???", str, "has no value yet; it is text, as in KEY=VALUE or in the file"),
         (
             "rleu",
             Literal["relu", "softplus"],

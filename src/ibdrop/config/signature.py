@@ -24,6 +24,9 @@ WORDS = {
     str: "text",
     type(None): "null",
 }
+MISSING = "???"
+"""What stands in a config for a value that the user is to give."""
+
 MANY = {float: " of numbers", int: " of whole numbers", str: " of words"}
 
 
@@ -89,6 +92,8 @@ def mismatch(value: Any, annotation: Any) -> str | None:
 
     Annotations that say nothing of plain values, such as a class of one's own, fit all.
     """
+    if value == MISSING:
+        return f"has no value yet; it is {_words(annotation)}, as in KEY=VALUE or in the file"
     if _fits(value, annotation):
         return None
     example = f", such as [{value}]" if _fits([value], annotation) else ""
