@@ -16,6 +16,7 @@ LEVELS = {
     "ibdrop.errors": 0,
     "ibdrop.files": 0,
     "ibdrop.seeds": 0,
+    "ibdrop.splitmix": 0,
     "ibdrop.information": 0,
     "ibdrop.runs.provenance": 1,
     "ibdrop.noise": 1,

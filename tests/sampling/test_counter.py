@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ibdrop.sampling.counter import keys, mix, uniform, words
+from ibdrop.sampling.counter import keys, uniform, words
+from ibdrop.splitmix import mix
 
 
 def test_words_are_those_of_splitmix64() -> None:

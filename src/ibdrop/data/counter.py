@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ibdrop.splitmix import GOLDEN, mix, shifted
+
 __all__ = ["draw"]
 
-GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
-FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
-SECOND = 0x94D049BB133111EB - (1 << 64)
 HALF = (1 << 31) - 1
 
 
@@ -34,8 +33,8 @@ def draw(stream: int, counter: Tensor, ranges: Sequence[int]) -> list[Tensor]:
         Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators (OOPSLA 2014), the
         SplitMix64 finaliser.
     """
-    bits = _mix(counter.add(1).mul_(GOLDEN).add_(stream))
-    high, low = _shifted(bits, 33), _shifted(bits, 2).bitwise_and_(HALF)
+    bits = mix(counter.add(1).mul_(GOLDEN).add_(stream))
+    high, low = shifted(bits, 33), shifted(bits, 2).bitwise_and_(HALF)
     digits = []
     for size in ranges:
         low = low * size
@@ -44,14 +43,3 @@ def draw(stream: int, counter: Tensor, ranges: Sequence[int]) -> list[Tensor]:
         high.bitwise_and_(HALF)
         low.bitwise_and_(HALF)
     return digits
-
-
-def _mix(z: Tensor) -> Tensor:
-    z = (z ^ _shifted(z, 30)).mul_(FIRST)
-    z = (z ^ _shifted(z, 27)).mul_(SECOND)
-    return z ^ _shifted(z, 31)
-
-
-def _shifted(z: Tensor, places: int) -> Tensor:
-    """Shifts right as if `z` were unsigned."""
-    return (z >> places).bitwise_and_((1 << (64 - places)) - 1)

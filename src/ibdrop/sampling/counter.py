@@ -10,30 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["keys", "mix", "uniform", "words"]
+from ibdrop.splitmix import GOLDEN, mix
 
-GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+__all__ = ["keys", "uniform", "words"]
+
 ODD = 0xD1342543DE82EF95 - (1 << 64)
-FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
-SECOND = 0x94D049BB133111EB - (1 << 64)
-
-
-def mix(z: Tensor) -> Tensor:
-    """Scrambles 64-bit integers in place, one to one.
-
-    The finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
-    """
-    z ^= _shifted(z, 30)
-    z *= FIRST
-    z ^= _shifted(z, 27)
-    z *= SECOND
-    z ^= _shifted(z, 31)
-    return z
-
-
-def _shifted(z: Tensor, places: int) -> Tensor:
-    """Shifts right as if `z` had no sign."""
-    return (z >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 
 def keys(stream: int, first: Tensor, second: Tensor) -> Tensor:

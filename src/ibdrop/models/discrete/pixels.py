@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ibdrop.noise.draws import standard_uniform
+from ibdrop.splitmix import GOLDEN, mix
 
 __all__ = [
     "BINARISATIONS",
@@ -21,9 +22,6 @@ __all__ = [
 Binarisation = Literal["none", "threshold", "static", "dynamic"]
 BINARISATIONS: tuple[str, ...] = get_args(Binarisation)
 
-GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
-FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
-SECOND = 0x94D049BB133111EB - (1 << 64)
 STEPS = 4096
 """Into how many steps a pixel's range is cut: fine enough for a byte over 255 or 256, too coarse
 for the last digit of a division, which differs between devices."""
@@ -67,21 +65,9 @@ def own_uniform(x: Tensor) -> Tensor:
     """
     levels = (x.detach().flatten(1).float() * STEPS).round().long()
     place = torch.arange(1, levels.shape[1] + 1, device=x.device) * GOLDEN
-    key = _mixed(place + levels).sum(1, keepdim=True)
-    bits = (_mixed(key + place) >> 40).bitwise_and((1 << 24) - 1)
+    key = mix(place + levels).sum(1, keepdim=True)
+    bits = (mix(key + place) >> 40).bitwise_and((1 << 24) - 1)
     return ((bits.double() + 0.5) / (1 << 24)).view_as(x)
-
-
-def _mixed(z: Tensor) -> Tensor:
-    """Scrambles 64-bit integers, one to one."""
-    z = (z ^ _shifted(z, 30)) * FIRST
-    z = (z ^ _shifted(z, 27)) * SECOND
-    return z ^ _shifted(z, 31)
-
-
-def _shifted(z: Tensor, places: int) -> Tensor:
-    """Shifts right as if `z` had no sign."""
-    return (z >> places).bitwise_and((1 << (64 - places)) - 1)
 
 
 def check_binarisation(how: str, likelihood: str) -> None:
