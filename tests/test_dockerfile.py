@@ -12,7 +12,8 @@ import pytest
 from dockerfile_parse import DockerfileParser
 
 VARIABLES = (
-    "HOME USER TORCHINDUCTOR_CACHE_DIR MPLCONFIGDIR XDG_CACHE_HOME IBDROP_DATA IBDROP_OUTPUTS"
+    "HOME USER TORCHINDUCTOR_CACHE_DIR MPLCONFIGDIR XDG_CACHE_HOME TORCH_HOME "
+    "IBDROP_DATA IBDROP_OUTPUTS"
 )
 
 
@@ -94,19 +95,86 @@ def test_dependencies_are_installed_before_the_sources_are_copied(
     assert any("pip wheel" in step and "dist/ibdrop-*.whl" in step for step in steps)
 
 
+@pytest.fixture(scope="module")
+def guard(dockerfile: DockerfileParser) -> str:
+    """The check of TORCH_INDEX, without what follows it."""
+    (step,) = [v for v in values(dockerfile.structure, "RUN") if v.startswith("case")]
+    return step.partition(" && python3 -m venv")[0]
+
+
+@pytest.mark.parametrize("index", ["", "/wheels", "file:///wheels", "https://wheels.example/cpu"])
+def test_an_index_is_an_address(guard: str, index: str) -> None:
+    subprocess.run(["sh", "-c", guard], env={"TORCH_INDEX": index}, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("index", ["cpu", "give-TORCH_CPU_INDEX"])
+def test_an_index_that_is_none_is_refused_before_anything_is_fetched(
+    guard: str, index: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", guard],
+        env={"TORCH_INDEX": index},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"TORCH_INDEX={index} is no address of an index of wheels\n"
+
+
+def required(dockerfile: DockerfileParser, checkout: Path, extras: str) -> list[str]:
+    """What the program in the Dockerfile lists for these extras."""
+    (step,) = [v for v in values(dockerfile.structure, "RUN") if "tomllib" in v]
+    program = step.partition("-c '")[2].partition("' >requirements.txt")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=checkout,
+        env={"EXTRAS": extras},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("extras", ["", "captum", "captum,tensorboard"])
+def test_the_image_gets_the_dependencies_and_the_extras_asked_for(
+    dockerfile: DockerfileParser, checkout: Path, extras: str
+) -> None:
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for name in filter(None, extras.split(",")):
+        wanted += project["optional-dependencies"][name]
+    assert required(dockerfile, checkout, extras) == wanted
+
+
+def test_the_extras_by_default_are_extras_of_the_project(
+    dockerfile: DockerfileParser, checkout: Path
+) -> None:
+    arguments = dict(v.split("=", 1) for v in values(dockerfile.structure, "ARG") if "=" in v)
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    named = arguments["EXTRAS"].strip('"').split(",")
+    assert set(named) <= set(project["optional-dependencies"])
+
+
 def test_nothing_is_added_by_address_and_no_secret_is_an_argument(
     dockerfile: DockerfileParser,
 ) -> None:
     assert values(dockerfile.structure, "ADD") == []
     arguments = [value.partition("=") for value in values(dockerfile.structure, "ARG")]
-    assert {name for name, _, default in arguments if default.strip('"')} == {"BASE_IMAGE"}
+    assert {name for name, _, default in arguments if default.strip('"')} == {
+        "BASE_IMAGE",
+        "EXTRAS",
+    }
     words = "".join(name for name, _, _ in arguments).lower()
     assert not any(word in words for word in ("token", "password", "secret", "key"))
 
 
 def test_the_labels_say_what_it_is_and_of_which_commit(final_stage: list[dict[str, str]]) -> None:
     labels = " ".join(values(final_stage, "LABEL"))
-    for name in ("title", "description", "licenses", "revision"):
+    for name in ("title", "description", "licenses", "base.name", "revision"):
         assert f"org.opencontainers.image.{name}=" in labels
 
 
