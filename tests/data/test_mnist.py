@@ -87,6 +87,19 @@ def test_the_seed_chooses_validation_only(small: Source, tmp_path: Path) -> None
     assert one[2] == other[2]
 
 
+def test_fewer_digits_to_learn_from(small: Source, tmp_path: Path) -> None:
+    whole = mnist(0, root=str(tmp_path), val_images=15)
+    part = mnist(0, root=str(tmp_path), val_images=15, train_images=12, normalise="standard")
+    index = torch.arange(12)
+    assert len(part.train) == 12
+    assert torch.equal(part.train.batch(index).images, whole.train.batch(index).images)
+    assert pixels(part)[1:] == pixels(whole)[1:]
+    x = part.inputs(part.train.batch(index).images)
+    assert [float(x.mean()), float(x.std(correction=0))] == pytest.approx([0, 1], abs=1e-5)
+    with pytest.raises(ValueError, match="^train_images is 46; it must be 1 to 45$"):
+        mnist(0, root=str(tmp_path), val_images=15, train_images=46)
+
+
 def test_clutter_keeps_the_papers_splits(small: Source, tmp_path: Path) -> None:
     data = cluttered_mnist(0, root=str(tmp_path), train_images=50, val_images=10, test_images=20)
     counts = []

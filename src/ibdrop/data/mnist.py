@@ -10,6 +10,7 @@ from ibdrop.data.base import ImageData, ImageSpec, StaticImages, UnitRange
 from ibdrop.data.canvases import CLASSES, Clutter, Digits, cluttered
 from ibdrop.data.idx import read_idx
 from ibdrop.data.splits import held_out, last_held_out
+from ibdrop.data.transforms import Normalise, normalisation
 from ibdrop.data.views import View
 from ibdrop.seeds import generator
 
@@ -22,24 +23,30 @@ def mnist(
     seed: int,
     *,
     root: str,
+    train_images: int | None = None,
     val_images: int = 5_000,
     split: Literal["seeded", "original"] = "seeded",
     white: Literal[255, 256] = 255,
+    normalise: Normalise = "unit",
 ) -> ImageData:
     """The 70,000 digits of MNIST, 28 x 28 pixels.
 
     Arguments:
         seed: Chooses the validation digits.
         root: The folder that holds `MNIST/raw`, as torchvision lays it out.
+        train_images: The number of digits to learn from, out of those that do not validate, whose
+            order they keep; `None`: all.
         val_images: The number of validation digits, out of the 60,000 for training.
         split: Which digits validate: `seeded`, some chosen by the seed, or `original`, the last
             ones of the file, so that the others keep their order.
         white: The byte that becomes 1: 255, or 256 as in the file `mnist.pkl.gz` of the Deep
             Learning Tutorials, whose costs are 0.85 nats per digit higher for it.
+        normalise: What the network reads: `unit`, pixels from 0 to 1, `standard`, mean 0 and
+            deviation 1 over the digits to learn from, or `zca`; the latter two ignore `white`.
 
     Raises:
         DataError: The files are missing or damaged.
-        ValueError: `val_images` is out of range.
+        ValueError: `train_images` or `val_images` is out of range, or no such `normalise`.
 
     Reference:
         LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998).
@@ -50,9 +57,20 @@ def mnist(
     else:
         chooser = generator(seed, "mnist", "val")
         train, val = held_out(images[:, None], labels, val_images, chooser)
+    train = _first(train, train_images)
     held_back = StaticImages(test.images[:, None], test.labels)
     spec = ImageSpec(1, 28, 28, CLASSES)
-    return ImageData("MNIST", spec, train, val, held_back, transform=UnitRange(white))
+    unit = normalise == "unit"
+    transform = UnitRange(white) if unit else normalisation(normalise, train, spec)
+    return ImageData("MNIST", spec, train, val, held_back, transform=transform)
+
+
+def _first(train: StaticImages, count: int | None) -> StaticImages:
+    if count is None:
+        return train
+    if not 1 <= count <= len(train):
+        raise ValueError(f"train_images is {count}; it must be 1 to {len(train)}")
+    return StaticImages(train.images[:count], train.labels[:count])
 
 
 def cluttered_mnist(
