@@ -59,6 +59,7 @@ class TrainConfig:
     name: str = MISSING
     output_dir: str = "outputs"
     reestimate_batchnorm: bool = True
+    probe: bool = False
     loggers: list[str] = field(default_factory=lambda: ["csv"])
     model: Any = MISSING
     noise: Any = MISSING

@@ -29,6 +29,7 @@ from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.notes import has_information, of_costs, without_effect
 from ibdrop.runs.pretrain import pretrain
+from ibdrop.runs.probe import probe
 from ibdrop.runs.report import report
 
 __all__ = ["resume", "train"]
@@ -104,6 +105,7 @@ def _learn(run: Run, experiment: build.Experiment, interruption: Interruption) -
     if recorder.last.exists():
         recorder.restore(module)
     else:
+        probe(run, experiment)
         pretrain(run, experiment, interruption)
     loggers = make_loggers(run.config["loggers"], run.folder, run.name)
     exact: dict[str, bool] = {"reestimate_batchnorm": run.config["reestimate_batchnorm"]}
