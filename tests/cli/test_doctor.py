@@ -81,8 +81,18 @@ def test_a_required_gpu_that_is_not_there_exits_with_2(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["--require-gpu"]) == 2
     assert capsys.readouterr().err == (
-        "ibdrop doctor: --require-gpu, but no CUDA device works here\n"
+        "ibdrop doctor: --require-gpu, but no CUDA device works here; it takes an NVIDIA "
+        "driver, a torch built for CUDA and, in a container, --gpus all\n"
     )
+
+
+def test_a_required_gpu_that_is_broken_exits_with_2_as_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(monkeypatch, Finding("cuda", "fail", "no device", "update the driver"))
+    assert main(["--quiet"]) == 1
+    assert main(["--quiet", "--require-gpu"]) == 2
+    assert "no device; update the driver" in capsys.readouterr().err
 
 
 @pytest.mark.gpu
@@ -108,14 +118,33 @@ def test_a_look_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     assert finding == Finding("cuda", "fail", "no libcudart", health.REMEDIES["cuda"])
 
 
-def test_a_driver_without_a_usable_device_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def old_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(health, "_driver", lambda: "470.82.01")
+
+
+@pytest.mark.usefixtures("old_driver")
+def test_a_driver_without_a_usable_device_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(health, "CONTROL", tmp_path / "nvidiactl")
     cuda = by_name()["cuda"]
     assert cuda.state == "fail"
     assert cuda.detail == "driver 470.82.01 gives no usable device; torch is built for CUDA 13.0"
     assert "update the driver" in cuda.remedy
+
+
+@pytest.mark.usefixtures("old_driver")
+def test_a_container_that_was_given_no_device_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "CONTROL", tmp_path / "nvidiactl")
+    cuda = by_name()["cuda"]
+    assert cuda.state == "note"
+    assert cuda.detail == "driver 470.82.01, but no device given; torch is built for CUDA 13.0"
     assert "--gpus all" in cuda.remedy
 
 

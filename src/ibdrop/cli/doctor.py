@@ -24,8 +24,8 @@ def main(argv: Sequence[str]) -> int:
         argv: The words after `ibdrop doctor`.
 
     Returns:
-        0 if the machine can train, 1 if not, 2 for a mistake in `argv` or if a GPU is required
-        and none works.
+        0 if the machine can train, 1 if not, 2 for a mistake in `argv` or, whatever else is
+        wrong, if a GPU is required and none works.
     """
     try:
         arguments = parser().parse_args(list(argv))
@@ -39,12 +39,14 @@ def main(argv: Sequence[str]) -> int:
         _summary(findings, gpu)
     else:
         _table(findings)
-    if any(finding.state == "fail" for finding in findings):
-        return 1
     if arguments.require_gpu and not gpu:
-        print("ibdrop doctor: --require-gpu, but no CUDA device works here", file=sys.stderr)
+        print(
+            "ibdrop doctor: --require-gpu, but no CUDA device works here; it takes an NVIDIA "
+            "driver, a torch built for CUDA and, in a container, --gpus all",
+            file=sys.stderr,
+        )
         return 2
-    return 0
+    return int(any(finding.state == "fail" for finding in findings))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "examples:\n"
         "  ibdrop doctor\n"
         "  ibdrop doctor --require-gpu && ibdrop train dataset=cluttered_mnist\n"
-        "  docker run --rm --gpus all ibdrop doctor --require-gpu\n\n"
+        "  docker run --rm --gpus all ibdrop:cuda doctor --require-gpu\n\n"
         "next: `ibdrop train trainer=smoke` is a whole run within a minute.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -24,6 +24,7 @@ __all__ = ["Finding", "examine"]
 PYTHONS = ((3, 11), (3, 14))
 SMALL_SHM = 1 << 30
 SMALL_DISK = 2 << 30
+CONTROL = Path("/dev/nvidiactl")
 
 
 class Finding(NamedTuple):
@@ -118,10 +119,11 @@ def _without_cuda(driver: str | None) -> Finding:
     wheel = f"torch is built for CUDA {torch.version.cuda}"
     if driver is None:
         return Finding("cuda", "ok", f"no NVIDIA driver, so the CPU is used; {wheel}")
-    remedy = (
-        "update the driver or install a torch built for an older CUDA; "
-        "in a container, start it with --gpus all"
-    )
+    if not CONTROL.exists():
+        # A container sees the driver of its host whether or not it was given a device.
+        remedy = "start the container with --gpus all to use it; without, the CPU is used"
+        return Finding("cuda", "note", f"driver {driver}, but no device given; {wheel}", remedy)
+    remedy = "update the driver or install a torch built for an older CUDA"
     return Finding("cuda", "fail", f"driver {driver} gives no usable device; {wheel}", remedy)
 
 
