@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,17 @@ from torch import Tensor
 
 from ibdrop.seeds import generator
 
-__all__ = ["COLLAPSED", "SKILLS", "Scores", "quality_table"]
+__all__ = [
+    "COLLAPSED",
+    "SKILLS",
+    "Scores",
+    "best_floor",
+    "intervals",
+    "quality_table",
+    "short",
+    "shown_floors",
+    "skill",
+]
 
 COLLAPSED = 0.01
 """Nats per image under which a layer carries nothing and its map has no score."""
@@ -69,17 +79,17 @@ def quality_table(scores: Scores, sizes: Mapping[str, str], seed: int) -> list[d
     found = scores.gather()
     if not found or not len(next(iter(found.values()))["total"]):
         return []
-    intervals = _intervals(found, seed)
+    spreads = intervals(found, seed)
     rows = {
-        source: _row(source, values, intervals[source], sizes) for source, values in found.items()
+        source: _row(source, values, spreads[source], sizes) for source, values in found.items()
     }
     floors = [row for (kind, _), row in rows.items() if kind == "floor"]
-    best = _best(floors)
+    best = best_floor(floors)
     layers = [row for (kind, _), row in rows.items() if kind in ("layer", "untrained")]
     ceilings = {name: row for (kind, name), row in rows.items() if kind == "ceiling"}
     for row in layers:
-        row.update(_skill(row, best, ceilings[row["layer"]]))
-    return [_short(row) for row in (*layers, *_shown(floors), best, *ceilings.values())]
+        row.update(skill(row, best, ceilings[row["layer"]]))
+    return [short(row) for row in (*layers, *shown_floors(floors), best, *ceilings.values())]
 
 
 def _row(
@@ -111,7 +121,8 @@ def _row(
     return row
 
 
-def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+def short(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its numbers rounded to six digits."""
     return {
         name: float(f"{value:.6g}") if isinstance(value, float) else value
         for name, value in row.items()
@@ -122,7 +133,7 @@ def _mean(values: Tensor) -> float:
     return values.nanmean().item()
 
 
-def _best(floors: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def best_floor(floors: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Of each measure the largest that a map without a network reaches."""
     rows = list(floors)
     best: dict[str, Any] = {"source": "best floor", "kind": "floor", "images": rows[0]["images"]}
@@ -134,7 +145,7 @@ def _best(floors: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return best
 
 
-def _shown(floors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shown_floors(floors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The plain floors, and of the sweep the best blurred and the best sharpened map."""
     swept = {"blurred": "rank_box", "sharpened": "energy_box"}
     plain = [row for row in floors if not any(word in row["source"] for word in swept)]
@@ -144,33 +155,48 @@ def _shown(floors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return plain
 
 
-def _skill(
-    row: Mapping[str, Any], floor: Mapping[str, Any], ceiling: Mapping[str, Any]
+def skill(
+    row: Mapping[str, Any],
+    floor: Mapping[str, Any],
+    ceiling: Mapping[str, Any],
+    measures: Sequence[str] = SKILLS,
 ) -> dict[str, float]:
+    """Where a map stands between floor and ceiling in each measure; see `quality_table`."""
     skills = {}
-    for measure in SKILLS:
+    for measure in measures:
         room = ceiling[measure] - floor[measure]
         enough = room >= LEAST_ROOM
-        skill = (row[measure] - floor[measure]) / room if enough else math.nan
-        skills[f"skill_{measure}"] = skill
+        share = (row[measure] - floor[measure]) / room if enough else math.nan
+        skills[f"skill_{measure}"] = share
     return skills
 
 
-def _intervals(
-    found: Mapping[tuple[str, str], Mapping[str, Tensor]], seed: int
+def intervals(
+    found: Mapping[tuple[str, str], Mapping[str, Tensor]],
+    seed: int,
+    measures: Sequence[str] = SKILLS,
 ) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
-    """Percentiles of the mean over resampled images, the same resamples for all sources."""
-    names = [(source, measure) for source in found for measure in SKILLS]
+    """Percentiles of the mean over resampled images, the same resamples for all sources.
+
+    Arguments:
+        found: The scores of the same images by source and measure, each with shape :math:`(n)`.
+        seed: What the resamples are keyed by.
+        measures: Those that get an interval.
+
+    Returns:
+        The 2.5th and the 97.5th percentile by source and measure.
+    """
+    names = [(source, measure) for source in found for measure in measures]
     values = torch.stack([found[source][measure] for source, measure in names], 1)
     known = (~values.isnan()).double()
     values = values.nan_to_num()
     counts = _resamples(len(values), seed)
     means = (counts @ values) / (counts @ known)
     low, high = torch.nanquantile(means, torch.tensor([0.025, 0.975]).double(), dim=0).tolist()
-    intervals: dict[tuple[str, str], dict[str, tuple[float, float]]] = {key: {} for key in found}
+    spreads: dict[tuple[str, str], dict[str, tuple[float, float]]] = {key: {} for key in found}
     for (source, measure), one, other in zip(names, low, high, strict=True):
-        intervals[source][measure] = (one, other)
-    return intervals
+        spreads[source][measure] = (one, other)
+    return spreads
 
 
 def _resamples(n: int, seed: int) -> Tensor:
