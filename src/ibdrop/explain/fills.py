@@ -1,0 +1,182 @@
+r"""What stands where a mask deletes: a colour, noise, the blurred picture, or each in turn.
+
+All are blends, as in the authors' code:
+
+.. math:: \Phi(x_0; m) = m \odot x_0 + (1 - m) \odot \text{fill}
+
+Source: Fong & Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation
+(2017), section 4.1, whose blur is printed with a width that varies with the mask; see
+`ibdrop.explain.pyramid` for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ibdrop.explain.base import Fill
+from ibdrop.explain.blur import blurred, to_pixels
+from ibdrop.sampling.designs import Draws
+from ibdrop.seeds import key
+
+__all__ = ["Average", "Blend", "Blur", "Constant", "Noise", "moved"]
+
+
+class Blend:
+    r"""Pictures whose deleted parts are replaced, :math:`m \odot x_0 + (1 - m) \odot e_t`.
+
+    Arguments:
+        x: Pictures :math:`x_0`, with shape :math:`(B, C, H, W)`.
+        fill: Gives :math:`e_t` for step :math:`t`, in that shape or broadcast to it.
+    """
+
+    def __init__(self, x: Tensor, fill: Callable[[int], Tensor]) -> None:
+        self.x, self.fill = x, fill
+
+    def __call__(self, m: Tensor, step: int, shift: tuple[int, int] = (0, 0)) -> Tensor:
+        fill, x = (moved(part, shift)[:, None] for part in (self.fill(step), self.x))
+        return torch.lerp(fill, x, m[:, :, None].to(x.dtype))
+
+
+def moved(x: Tensor, shift: tuple[int, int]) -> Tensor:
+    """Moves pictures by whole pixels down and right; the edge that comes free is repeated.
+
+    Arguments:
+        x: With shape :math:`(*, H, W)`; a side of 1 stands for a colour and stays.
+        shift: Pixels down and right, of either sign.
+    """
+    for axis, pixels in zip((-2, -1), shift, strict=True):
+        side = x.shape[axis]
+        if pixels and side > 1:
+            place = torch.arange(-pixels, side - pixels, device=x.device)
+            x = x.index_select(axis, place.clamp_(0, side - 1))
+    return x
+
+
+class Constant(Fill):
+    """One colour for the whole picture.
+
+    Arguments:
+        level: Its brightness in [0, 1], the same in all channels; `None` takes the picture's own
+            mean colour, as the paper does. 0 is the empty canvas of our digits.
+
+    Raises:
+        ValueError: `level` is outside [0, 1].
+    """
+
+    name: ClassVar[str] = "constant"
+
+    def __init__(self, level: float | None = None) -> None:
+        if level is not None and not 0 <= level <= 1:
+            raise ValueError(
+                f"level={level}: must be a brightness in [0, 1], or none for the mean colour."
+            )
+        self.level = level
+
+    def over(self, x: Tensor, index: Tensor) -> Blend:
+        colour = x.mean((2, 3), keepdim=True)
+        if self.level is not None:
+            colour.fill_(self.level)
+        return Blend(x, lambda step: colour)
+
+
+class Noise(Fill):
+    r"""Gaussian noise, independent in every pixel of every channel and at every step.
+
+    .. math:: e_t(u) \sim \mathcal{N}(\mu, \sigma^2)
+
+    It is not cut to [0, 1], so that its deviation is the stated one. Draws are keyed by seed,
+    image and step.
+
+    Arguments:
+        mean: :math:`\mu`; `None` takes the picture's mean colour.
+        deviation: :math:`\sigma`, on the scale on which white is 1.
+        seed: What draws are keyed by.
+
+    Raises:
+        ValueError: `deviation` is not positive.
+    """
+
+    name: ClassVar[str] = "noise"
+    random: ClassVar[bool] = True
+
+    def __init__(self, mean: float | None = None, deviation: float = 0.2, seed: int = 0) -> None:
+        if deviation <= 0:
+            raise ValueError(
+                f"deviation={deviation}: must be positive; for a plain colour take fill=constant."
+            )
+        self.mean, self.deviation, self.seed = mean, deviation, seed
+
+    def over(self, x: Tensor, index: Tensor) -> Blend:
+        centre = x.mean((2, 3), keepdim=True)
+        if self.mean is not None:
+            centre.fill_(self.mean)
+        number = index.to(x.device)
+
+        def drawn(step: int) -> Tensor:
+            seed = key(self.seed, "explain", "noise", step)
+            draws = Draws(seed, (1,), "row", "independent", x.device)
+            noise = draws.normal(0, range(1), number, x[0].numel())
+            return torch.addcmul(
+                centre, noise.reshape(x.shape).to(x.dtype), x.new_tensor(self.deviation)
+            )
+
+        return Blend(x, drawn)
+
+
+class Blur(Fill):
+    r"""The picture blurred by one Gaussian, whose edge is repeated and whose tails are not cut.
+
+    Arguments:
+        sigma: Its standard deviation in pixels of a picture of 224 px.
+
+    Raises:
+        ValueError: `sigma` is not positive.
+    """
+
+    name: ClassVar[str] = "blur"
+
+    def __init__(self, sigma: float = 10.0) -> None:
+        if sigma <= 0:
+            raise ValueError(f"sigma={sigma}: must be a positive width in pixels at 224 px.")
+        self.sigma = sigma
+
+    def over(self, x: Tensor, index: Tensor) -> Blend:
+        blurry = blurred(x, to_pixels(self.sigma, *x.shape[2:]))
+        return Blend(x, lambda step: blurry)
+
+
+class Average(Fill):
+    """Constant, blur and noise in turn, one at each step, so that a mask must do for all three.
+
+    The mean of a score over any three steps in a row is its mean over the three fills. One
+    picture that is the mean of three would be a fourth fill, as easily fooled as any one.
+
+    Arguments:
+        level: See `Constant`; it is the mean of the noise too.
+        sigma: See `Blur`.
+        deviation: See `Noise`.
+        seed: See `Noise`.
+
+    Raises:
+        ValueError: As these do.
+    """
+
+    name: ClassVar[str] = "average"
+    random: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        level: float | None = None,
+        sigma: float = 10.0,
+        deviation: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        self.parts = (Constant(level), Blur(sigma), Noise(level, deviation, seed))
+
+    def over(self, x: Tensor, index: Tensor) -> Blend:
+        fills = [part.over(x, index).fill for part in self.parts]
+        return Blend(x, lambda step: fills[step % len(fills)](step))
