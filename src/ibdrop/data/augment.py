@@ -150,6 +150,9 @@ class Augmented(ImageSet):
     def prefetch(self, index: Tensor, epoch: int = 0) -> None:
         self.images.prefetch(index, epoch)
 
+    def clutter(self, index: Tensor, draw: int) -> Tensor:
+        return self.images.clutter(index, draw)
+
     def to(self, device: torch.device) -> Augmented:
         return Augmented(self.images.to(device), self.size, self.how, self.seed)
 

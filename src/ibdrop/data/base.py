@@ -83,6 +83,24 @@ class ImageSet(ABC):
     def to(self, device: torch.device) -> ImageSet:
         """Gives the same set with its data on `device`."""
 
+    def clutter(self, index: Tensor, draw: int) -> Tensor:
+        """Gives canvases of the same kind with other clutter and no target.
+
+        Arguments:
+            index: Numbers of images as int64 on the CPU, with shape :math:`(B)`.
+            draw: Selects the rendering; canvas `i` of draw `d` depends on `(seed, d, i)` alone.
+
+        Returns:
+            Pixels as uint8, with shape :math:`(B, C, H, W)`.
+
+        Raises:
+            ValueError: The set has no clutter that was drawn by a generator.
+        """
+        raise ValueError(
+            "these images have no clutter that could be drawn again, so the fill cannot be"
+            " rerender; use constant, noise, blur, average or pyramid instead."
+        )
+
     def prefetch(self, index: Tensor, epoch: int = 0) -> None:
         """Hears which batch will be asked for next, so that it can be made ready meanwhile.
 

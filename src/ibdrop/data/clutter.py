@@ -117,22 +117,31 @@ class ClutteredImages(ImageSet):
 
     def layout(self, index: Tensor, epoch: int = 0) -> Layout:
         """Draws the integers of these canvases, on the device of the digits."""
-        index = index.to(self.digits.device)
         epoch = epoch if self.redraw else 0
-        slots = torch.arange(1 + self.distractors, device=index.device)
-        counter = index[:, None] * SLOTS + slots
+        layout = self._drawn(index, key(self.seed, "clutter", epoch))
+        if self.view != "moved":
+            return layout
+        places = self._counter(index)[:, 1:]
+        outside = self.canvas - self.crop + 1
+        corner = draw(key(self.seed, "moved", epoch), places, (outside, outside))
+        return layout._replace(places=torch.stack(corner, -1))
+
+    def _counter(self, index: Tensor) -> Tensor:
+        """Numbers of target and distractors in a stream, with shape (B, 1 + D)."""
+        index = index.to(self.digits.device)
+        return index[:, None] * SLOTS + torch.arange(1 + self.distractors, device=index.device)
+
+    def _drawn(self, index: Tensor, stream: int) -> Layout:
+        """Draws the integers of these canvases from a stream."""
+        counter = self._counter(index)
         side = self.digits.shape[-1]
         free = self.canvas - side - 2 * self.border + 1
         inside, outside = side - self.crop + 1, self.canvas - self.crop + 1
-        stream = key(self.seed, "clutter", epoch)
         corner = draw(stream, counter[:, 0], (free, free))
         ranges = (len(self.labels), inside, inside, outside, outside)
         digit, row, column, top, left = draw(stream, counter[:, 1:], ranges)
-        if self.view == "moved":
-            stream = key(self.seed, "moved", epoch)
-            top, left = draw(stream, counter[:, 1:], (outside, outside))
         return Layout(
-            self.order[index % len(self.order)],
+            self.order[index.to(counter.device) % len(self.order)],
             torch.stack(corner, -1) + self.border,
             torch.stack((digit, row, column), -1),
             torch.stack((top, left), -1),
@@ -155,6 +164,12 @@ class ClutteredImages(ImageSet):
         return Batch(
             index, images[:, None], self.labels[layout.target], boxes, masks, layout.places
         )
+
+    def clutter(self, index: Tensor, draw: int) -> Tensor:
+        layout = self._drawn(index, key(self.seed, "rerender", draw))
+        with _any_order():
+            images, _ = render(self.digits, layout, self.canvas, self.crop, shown=False)
+        return images[:, None]
 
     def to(self, device: torch.device) -> ClutteredImages:
         moved = copy(self)

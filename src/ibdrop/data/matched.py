@@ -122,6 +122,25 @@ class MatchedImages(ImageSet):
         boxes = self.boxes[target] + corner.repeat(1, 2)
         return Batch(index, images[:, None], self.labels[target], boxes, masks, distractors)
 
+    def clutter(self, index: Tensor, draw: int) -> Tensor:
+        """Gives canvases with other things and no target.
+
+        There is a thing in every cell, so that no hole tells where a target was; where a canvas
+        has more cells than things, that is denser than the canvases themselves.
+        """
+        crowd = self._crowded(index, key(self.seed, "rerender", draw))
+        return paint(self.shelf, crowd, self.grid)[:, None]
+
+    def _crowded(self, index: Tensor, stream: int) -> Crowd:
+        """Draws a thing for every cell, with about the ink of the target of the canvas."""
+        index = index.to(self.digits.device)
+        slots = torch.arange(1 + self.grid.cells, device=index.device)
+        counter = index[:, None] * (1 + MOST_CELLS) + slots
+        choice, down, over = draw(stream, counter, (2 * self.matches.window, *self.grid.slack))
+        things = self.matches.drawn(self.order[index % len(self.order)], choice)
+        cell = slots[:-1].expand(len(index), -1)
+        return Crowd(things.add_(len(self.digits)), cell, down[:, 1:], over[:, 1:])
+
     def to(self, device: torch.device) -> MatchedImages:
         moved = copy(self)
         for name in ("digits", "labels", "shelf", "matches", "boxes", "order"):
