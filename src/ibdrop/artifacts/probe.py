@@ -70,6 +70,8 @@ def span(axes: Axes, name: str) -> None:
         low = min(0.0, axes.get_ylim()[0])
         axes.set_ylim(-0.03 if low > -0.03 else low, 1.03)
         return
+    if not any(line.get_ydata(orig=False).size for line in axes.lines):  # type: ignore[union-attr]
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high < 100 * low:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
+from ibdrop.artifacts.depth_sweep import draw_depth
 from ibdrop.artifacts.gradients_over_temperature import draw_gradients
 from ibdrop.artifacts.plotting import COLOURS, GREY, INK, WIDTH, save, styled
 from ibdrop.artifacts.reconstructions_over_width import draw_reconstructions
@@ -76,6 +77,7 @@ def draw(rows: Sequence[Row], columns: Sequence[str], folder: Path) -> list[Path
         files.append(save(plane, target / "information_plane.png"))
     maps = draw_maps(finished, axis, others, folder, target)
     files += draw_reconstructions(finished, axis, others, folder, target)
+    files += draw_depth(finished, columns, folder, target)
     return [*files, *maps, *draw_gradients(finished, folder, target)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ibdrop.runs.code_captions import OF_CODES, PROBABLE, RECONSTRUCTION, RELAXED
+from ibdrop.runs.depth_captions import OF_DEPTH
 
 __all__ = [
     "CORRUPTIONS",
@@ -55,6 +56,7 @@ KNOWN = (
         "Cross-entropy and KL in nats, and accuracy, per epoch. A gap between training and "
         "validation is overfitting; KL falling to zero is collapse.",
     ),
+    *OF_DEPTH,
     *OF_CODES,
     (
         "confusion",
@@ -207,9 +209,10 @@ KNOWN = (
     ),
 )
 WORDS = (
-    "and by calibration classes confusion convergence corruption corruptions curves diagram "
-    "ensemble entropy error heat heatmap heatmaps information kl map maps matrix mistakes nats "
-    "ood overall overlay plane pruning quality ranking selective sheet side uncertain"
+    "and by calibration classes confusion convergence corruption corruptions curves depth "
+    "diagram ensemble entropy error errors heat heatmap heatmaps information kl map maps "
+    "matrix mistakes nats ood overall overlay plane probe pruning quality ranking selective "
+    "sheet side signals uncertain variances"
 )
 PLAIN = frozenset(WORDS.split())
 """Words of a file's name that the title says already."""
