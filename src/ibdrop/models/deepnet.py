@@ -79,10 +79,9 @@ class DeepNet(nn.Module):
         noise_every: int = 1,
     ) -> None:
         super().__init__()
-        _check(kind, layers, noise_every)
-        _check_sizes(
-            width=[width], channels=channels, stem=stem, pyramid=pyramid, kernel=[kernel, dense]
-        )
+        _check(kind, layers)
+        _check_counts(width=width, kernel=kernel, dense=dense, noise_every=noise_every)
+        _check_lists(channels=channels, stem=stem, pyramid=pyramid)
         if kind == "fc":
             steps = _dense(in_channels * image_size[0] * image_size[1], width, layers - 1)
         else:
@@ -177,24 +176,25 @@ def _norm(affine: nn.Conv2d | nn.Linear, size: int) -> nn.Module:
     return nn.BatchNorm2d(size) if isinstance(affine, nn.Conv2d) else nn.BatchNorm1d(size)
 
 
-def _check(kind: str, layers: int, noise_every: int) -> None:
+def _check(kind: str, layers: int) -> None:
     least = {"fc": 2, "conv": BEFORE_LAST_STAGE + DENSE + 1}
     if kind not in least:
         raise ValueError(f"kind={kind}: must be fc or conv.")
     if layers < least[kind]:
         raise ValueError(f"layers={layers}: kind={kind} needs at least {least[kind]}.")
-    if noise_every < 1:
-        raise ValueError(f"noise_every={noise_every}: must be at least 1.")
 
 
-def _check_sizes(**sizes: Sequence[int]) -> None:
-    wanted = {"channels": 3, "stem": 3}
-    for name, given in sizes.items():
-        count = wanted.get(name, len(given) or 1)
-        if len(given) != count or min(given) < 1:
-            shown = "kernel and dense" if name == "kernel" else name
-            numbers = f"{count} numbers" if count > 1 else "numbers"
-            raise ValueError(f"{shown}={list(given)}: must be {numbers} of at least 1.")
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}={count}: must be at least 1.")
+
+
+def _check_lists(**lists: Sequence[int]) -> None:
+    for name, given in lists.items():
+        wanted = "some" if name == "pyramid" else "three"
+        if not given or min(given) < 1 or (wanted == "three" and len(given) != 3):
+            raise ValueError(f"{name}={list(given)}: must be {wanted} numbers of at least 1.")
 
 
 def _check_room(image_size: tuple[int, int], stem: Sequence[int]) -> None:
