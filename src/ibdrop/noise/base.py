@@ -87,6 +87,19 @@ class Noise(nn.Module, ABC):
         """
         return None
 
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r"""By how much the noise, as drawn in training, multiplies the mean square of a layer.
+
+        For noise on the activation :math:`\mu_2 = \mathrm{E}[\varepsilon^2]`, with its parameters
+        as they are; 1 where a noise says nothing of it.
+
+        Arguments:
+            raw_sd: The standard deviation :math:`s` of the raw maps, over whose draws
+                :math:`a \sim \mathcal{N}(0, s^2)` noise that depends on the input is averaged;
+                0 takes it at :math:`a = 0`.
+        """
+        return 1.0
+
     @abstractmethod
     def forward(self, f: Tensor, a: Tensor | None, sample: bool) -> Noisy:
         r"""Applies the noise.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,6 +47,10 @@ class BinaryNoise(Noise):
     def forward(self, f: Tensor, a: Tensor | None, sample: bool) -> Noisy:
         return Noisy(dropout(f, self.rate, self.whole_channels) if sample else f)
 
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mu_2 = 1 / (1 - p)`."""
+        return 1 / (1 - self.rate)
+
     def extra_repr(self) -> str:
         return f"rate={self.rate}, whole_channels={self.whole_channels}"
 
@@ -73,6 +79,10 @@ class GaussianNoise(Noise):
         if not sample:
             return Noisy(f)
         return Noisy(f * (1 + self.sd * standard_normal(f)).to(f.dtype))
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mu_2 = 1 + s^2`."""
+        return 1 + self.sd**2
 
     def extra_repr(self) -> str:
         return f"sd={self.sd}"
@@ -109,6 +119,10 @@ class ConstantLogNormalNoise(Noise):
             return Noisy(f)
         location = -(self.alpha**2) / 2 if self.unit_mean else 0.0
         return Noisy(f * torch.exp(self.alpha * standard_normal(f) + location).to(f.dtype))
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mu_2 = e^{2 \alpha^2}`, or :math:`e^{\alpha^2}` with `unit_mean`."""
+        return math.exp((1 if self.unit_mean else 2) * self.alpha**2)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, unit_mean={self.unit_mean}"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ibdrop.noise.base import Noise, Noisy, widen
 from ibdrop.noise.draws import dropout
+from ibdrop.noise.moments import relaxed_second_moment
 from ibdrop.noise.relaxed import bin_concrete, check_relaxation, kl_bernoulli, logistic, logit
 
 __all__ = ["ConcreteNoise"]
@@ -88,6 +89,11 @@ class ConcreteNoise(Noise):
         logit = widen(self.logit)
         decay = self.length_scale**2 / 2 / torch.sigmoid(-logit)
         return kl_bernoulli(logit.abs(), 0.5) + decay * square
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mathrm{E}[m^2] / (1 - p)^2`; of a hard mask it is :math:`1 / (1 - p)`."""
+        keep = 1 - float(self.rate.detach())
+        return relaxed_second_moment(keep, self.temperature) / keep**2
 
     def _masked(self, f: Tensor) -> Tensor:
         if not self.training and self.evaluation == "hard":

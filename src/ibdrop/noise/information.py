@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ibdrop.information import kl_log_normal_of_logs
 from ibdrop.noise.base import Noise, Noisy, widen
 from ibdrop.noise.draws import standard_normal
+from ibdrop.noise.moments import mean_over_raw
 
 __all__ = ["FLOOR", "InformationNoise", "sigmoid_rate", "squareplus_rate"]
 
@@ -139,6 +140,18 @@ class InformationNoise(Noise):
         if shift is not None:
             log_noise = log_noise + shift
         return Noisy(f * log_noise.exp().to(f.dtype), kl, alpha, self.cap)
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mathrm{E}_a[e^{2 \alpha(a)^2}]`, or of :math:`e^{\alpha^2}` with `unit_mean`.
+
+        At :math:`a = 0` alpha is half of `max_alpha` (up to 0.001), hence 1.279 at 0.7.
+        """
+        power = 1 if self.unit_mean else 2
+
+        def moment(a: Tensor) -> Tensor:
+            return torch.exp(power * self._alpha(a, self._rate(a)).square())
+
+        return mean_over_raw(moment, raw_sd)
 
     def extra_repr(self) -> str:
         return (

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ibdrop.noise.base import Noise, Noisy, widen
 from ibdrop.noise.draws import dropout
+from ibdrop.noise.moments import mean_over_raw, relaxed_second_moment
 from ibdrop.noise.relaxed import bin_concrete, check_relaxation, kl_bernoulli, logistic, logit
 
 __all__ = ["InformationBinaryNoise"]
@@ -77,6 +78,16 @@ class InformationBinaryNoise(Noise):
         excess = F.softplus(a - math.log(self.prior), threshold=LINEAR)
         z = self._gated(f, drop, excess) if sample else f
         return Noisy(z, kl_bernoulli(excess, self.prior), drop, self.cap)
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`\mathrm{E}_a[m^2 / q^2]` of the relaxed gate; a hard one has :math:`1 / q`."""
+
+        def moment(a: Tensor) -> Tensor:
+            keep = (1 - self.cap * torch.sigmoid(-a)).tolist()
+            moments = [relaxed_second_moment(q, self.temperature) / q**2 for q in keep]
+            return a.new_tensor(moments)
+
+        return mean_over_raw(moment, raw_sd)
 
     def _gated(self, f: Tensor, drop: Tensor, excess: Tensor) -> Tensor:
         if not self.training and self.evaluation == "hard":

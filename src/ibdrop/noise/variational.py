@@ -12,6 +12,7 @@ from ibdrop.noise.base import Noise, Noisy, widen
 from ibdrop.noise.draws import standard_normal
 from ibdrop.noise.gaussian_kl import kl_cubic, kl_exact
 from ibdrop.noise.information import squareplus_rate
+from ibdrop.noise.moments import mean_over_raw
 from ibdrop.noise.weights import perturbed
 
 __all__ = ["VariationalNoise"]
@@ -121,6 +122,15 @@ class VariationalNoise(Noise):
         if not sample:
             return Noisy(f, kl, sd, 1.0)
         return Noisy(f * (1 + sd * standard_normal(f)).to(f.dtype), kl, sd, 1.0)
+
+    def second_moment(self, raw_sd: float = 0.0) -> float:
+        r""":math:`1 + \alpha`, averaged over units and raw maps.
+
+        The same for noise in the weights: it adds as much to the mean square of :math:`W x`.
+        """
+        if self.per == "input":
+            return mean_over_raw(lambda a: 1 + torch.exp(self._log_alpha(a)), raw_sd)
+        return 1 + float(torch.exp(self._log_alpha(self.raw.detach())).mean())
 
     def extra_repr(self) -> str:
         return f"per={self.per}, at={self.at}, kl={self.kl}, initial_alpha={self.initial_alpha:g}"
