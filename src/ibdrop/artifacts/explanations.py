@@ -8,7 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ibdrop.artifacts.explanations_content import load
+from ibdrop.artifacts.explanations_overview import draw_overview
+from ibdrop.artifacts.explanations_pictures import draw_explanation
 from ibdrop.artifacts.explanations_tables import archive, curve_rows, image_rows, trace_rows
+from ibdrop.artifacts.plotting import save
 from ibdrop.explain.base import Explanation, Game
 from ibdrop.explain.curves import BoxScores, Curve
 from ibdrop.files import write_bytes, write_csv
@@ -90,15 +94,22 @@ def write_explanations(found: Explained, folder: Path) -> list[Path]:
     Files:
         `explanations.npz` (images, composites, masks, heat, KL maps, baselines),
         `explanations.csv` (a row for each image and area), `explain_curves.csv`,
-        `explain_trace.csv`.
+        `explain_trace.csv`; `explanations.png` shows all images in rows, `explain_NNNNNN.png`
+        the image of that number.
 
     Arguments:
         found: What was found; all tensors may be on any device.
         folder: Where to write.
     """
-    return [
+    numbers = (
         write_bytes(folder / "explanations.npz", archive(found)),
         write_csv(folder / "explanations.csv", image_rows(found)),
         write_csv(folder / "explain_curves.csv", curve_rows(found)),
         write_csv(folder / "explain_trace.csv", trace_rows(found)),
-    ]
+    )
+    images = load(*numbers)
+    pictures = [save(draw_overview(images), folder / "explanations.png")]
+    for shown in images:
+        path = folder / f"explain_{shown.number:06d}.png"
+        pictures.append(save(draw_explanation(shown), path))
+    return [*pictures, *numbers]

@@ -123,6 +123,7 @@ def trace_rows(found: Explained) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "index": int(found.index[image]),
+                    "area_number": area,
                     "asked_area": asked[area] if asked else "",
                     "step": step,
                     "objective": _short(trace[step, image, area]),

@@ -1,0 +1,179 @@
+"""One picture for each explained image, drawn from the files of numbers."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ibdrop.artifacts import explanations_tiles as tiles
+from ibdrop.artifacts.explanations_content import Shown, percent
+from ibdrop.artifacts.explanations_panels import PANELS, panels
+from ibdrop.artifacts.explanations_tiles import Tile
+from ibdrop.artifacts.plotting import INK, RED, WIDTH, number, sheet, shorten, styled
+
+__all__ = ["change", "draw_explanation", "named"]
+
+COLUMNS, MARGIN, GAP = 5, 0.15, 0.1
+HEAD, ABOVE, BELOW, HEADING, BAR = 0.62, 0.22, 0.24, 0.3, 0.36
+
+
+@styled
+def draw_explanation(shown: Shown) -> Figure:
+    """Draws an image, its masks and composites, trace and curves, KL maps and baselines.
+
+    Arguments:
+        shown: What `ibdrop.artifacts.explanations_content.load` read of it.
+    """
+    columns = max(COLUMNS, 1 + len(shown.rows))
+    pitch = (WIDTH - 2 * MARGIN) / columns
+    rows = 1 if len(shown.rows) == 1 else 3
+    tall, next_row = ABOVE + pitch + BELOW, pitch + BELOW
+    groups = [(shown.layers, tall + HEADING + BAR), (shown.baselines, tall + HEADING)]
+    extra = sum(
+        HEADING * bool(names) + math.ceil(len(names) / columns) * (height - HEADING)
+        for names, height in groups
+    )
+    above = tall + (rows - 1) * next_row
+    figure, axes = sheet(WIDTH, HEAD + above + PANELS + extra)
+    _title(axes, shown)
+    y = HEAD
+    corners = [
+        [
+            Tile(axes, MARGIN + column * pitch, y + row * next_row + ABOVE, pitch - GAP)
+            for column in range(columns)
+        ]
+        for row in range(rows)
+    ]
+    (_one if rows == 1 else _several)(corners, shown)
+    y += above
+    panels(figure, shown, y)
+    _maps(figure, axes, shown, y + PANELS, columns)
+    return figure
+
+
+def _title(axes: Axes, shown: Shown) -> None:
+    row = shown.result
+    name = f" ({shorten(row['name'], 40)})" if row["name"] else ""
+    head = f"Image {row['index']}{name}: {row['game']} of “{shorten(row['class'], 30)}”"
+    axes.text(MARGIN, 0.1, head, fontsize=11.5, weight="bold", va="top")
+    axes.text(MARGIN, 0.34, change(row), fontsize=9.5, va="top")
+    if row["adversarial"] == "True":
+        text = "adversarial: the second fill disagrees"
+        axes.text(WIDTH - MARGIN, 0.12, text, color=RED, weight="bold", ha="right", va="top")
+
+
+def change(row: dict[str, str]) -> str:
+    """What a mask did to the probability on both fills, and over which area, as a sentence."""
+    verb = "deleted" if row["game"] == "deletion" else "kept"
+    return (
+        f"probability {percent(row['p_start'])} → {percent(row['p_optimised'])} on "
+        f"{row['fill']}, → {percent(row['p_second'])} on {row['second_fill']}, "
+        f"with {percent(row['area'])} of the picture {verb}"
+    )
+
+
+def named(row: dict[str, str]) -> str:
+    """What the image is, where known, and what the network takes it for."""
+    label, predicted = row["label"], row["prediction"]
+    if not label:
+        return f"taken for {shorten(predicted, 14)}"
+    if label == predicted:
+        return shorten(label, 24)
+    return f"{shorten(label, 12)} → {shorten(predicted, 12)}"
+
+
+def _one(rows: list[list[Tile]], shown: Shown) -> None:
+    """Image, mask, heat and the composites on both fills in a row."""
+    tile, arrays, row, box = rows[0], shown.arrays, shown.result, shown.arrays.get("boxes")
+    _input(tile[0], shown)
+    tile[1].above("mask")
+    tiles.mask(tile[1], arrays["masks"][0], box)
+    tile[1].below(_area(row, shown))
+    tile[2].above("heat")
+    tiles.heat_over(tile[2], arrays["images"], arrays["heat"], box)
+    tile[2].below(_smallest(row))
+    for place, which in ((tile[3], ""), (tile[4], "_second")):
+        tiles.image(place, arrays[f"composites{which}"][0])
+        place.above(_fill(row, which))
+        place.below(_probability(row, which), color=_alarm(row, which))
+
+
+def _several(rows: list[list[Tile]], shown: Shown) -> None:
+    """A column for each area: mask and composites on both fills; image and heat at the left."""
+    arrays, box = shown.arrays, shown.arrays.get("boxes")
+    _input(rows[0][0], shown)
+    tiles.heat_over(rows[1][0], arrays["images"], arrays["heat"], box)
+    tiles.own_scale(rows[2][0], arrays["heat"], box)
+    rows[1][0].below("heat over the image")
+    rows[2][0].below(f"heat, {_smallest(shown.result)}")
+    for area, row in enumerate(shown.rows):
+        column = [line[area + 1] for line in rows]
+        column[0].above(f"mask, {percent(row['asked_area'])}" if row["asked_area"] else "mask")
+        tiles.mask(column[0], arrays["masks"][area], box)
+        column[0].below(_area(row, shown))
+        for place, which in ((column[1], ""), (column[2], "_second")):
+            tiles.image(place, arrays[f"composites{which}"][area])
+            fill = f"{row['second_fill']} (second)" if which else row["fill"]
+            words = f"{fill}: {_probability(row, which)}"
+            place.below(words, color=_alarm(row, which))
+
+
+def _input(tile: Tile, shown: Shown) -> None:
+    row = shown.result
+    tile.above("image")
+    tiles.image(tile, shown.arrays["images"], shown.arrays.get("boxes"))
+    wrong = row["label"] not in ("", row["prediction"])
+    tile.below(f"{named(row)}, p = {percent(row['p_start'])}", color=RED if wrong else INK)
+
+
+def _area(row: dict[str, str], shown: Shown) -> str:
+    return f"{percent(row['area'])} {'deleted' if shown.deletes else 'kept'}"
+
+
+def _smallest(row: dict[str, str]) -> str:
+    if row["box_90"] == "nan":
+        return "no box takes 90 %"
+    return f"box of {percent(row['box_90'])} takes 90 %"
+
+
+def _fill(row: dict[str, str], which: str) -> str:
+    return f"on {row['second_fill']} (second)" if which else f"on {row['fill']}"
+
+
+def _probability(row: dict[str, str], which: str) -> str:
+    return f"p = {percent(row['p_second' if which else 'p_optimised'])}"
+
+
+def _alarm(row: dict[str, str], which: str) -> str:
+    return RED if which and row["adversarial"] == "True" else INK
+
+
+def _maps(figure: Figure, axes: Axes, shown: Shown, y: float, columns: int) -> None:
+    pitch = (WIDTH - 2 * MARGIN) / columns
+    size, box = shown.arrays["heat"].shape, shown.arrays.get("boxes")
+    if shown.layers:
+        axes.text(MARGIN, y + 0.2, "Information in the layers", weight="bold")
+        y += HEADING
+    for place, layer in enumerate(shown.layers):
+        nats = shown.arrays[f"kl_{layer}"]
+        line, column = divmod(place, columns)
+        top = y + line * (ABOVE + pitch + BELOW + BAR) + ABOVE
+        tile = Tile(axes, MARGIN + column * pitch, top, pitch - GAP)
+        tile.above(f"{layer}  {nats.shape[0]}×{nats.shape[1]}")
+        colours = tiles.kl(tile, nats, max(float(nats.max()), 0.01), (size[0], size[1]), box)
+        tile.below(f"{number(float(nats.sum()))} nats")
+        bar = (tile.x + 0.1, tile.y + tile.side + 0.24, tile.side - 0.2)
+        tiles.bar(figure, colours, bar, "nats per position")
+    if shown.layers:
+        y += math.ceil(len(shown.layers) / columns) * (ABOVE + pitch + BELOW + BAR)
+    if shown.baselines:
+        axes.text(MARGIN, y + 0.2, "Other attributions, each on a scale of its own", weight="bold")
+        y += HEADING
+    for place, name in enumerate(shown.baselines):
+        line, column = divmod(place, columns)
+        top = y + line * (ABOVE + pitch + BELOW) + ABOVE
+        tile = Tile(axes, MARGIN + column * pitch, top, pitch - GAP)
+        tile.above(shorten(name, 24))
+        tiles.own_scale(tile, shown.arrays[f"baseline_{name}"], box)
