@@ -23,7 +23,7 @@ from ibdrop.learning.objective import InformationWeight
 from ibdrop.learning.progress import reading
 from ibdrop.learning.trainer import TrainerOptions
 from ibdrop.models.generative import Autoencoder
-from ibdrop.seeds import key
+from ibdrop.seeds import generator, key
 
 __all__ = ["Experiment", "artifacts", "data", "experiment", "model", "options", "overridden"]
 
@@ -59,7 +59,7 @@ def experiment(config: Config) -> Experiment:
     how = options(config)
     device = how.pick_device()
     images = data(config).to(device)
-    network = model(config, images.spec).to(device)
+    network = model(config, images.spec, images).to(device)
     if isinstance(network, Autoencoder) or getattr(network, "pretrain_epochs", False):
         _acquaint(network, images)
     size = min(config["batch_size"], len(images.train))
@@ -82,7 +82,9 @@ def experiment(config: Config) -> Experiment:
         # Runs made before there was this key shuffled.
         shuffle=config.get("shuffle", True),
     )
-    return Experiment(images, module, how, device, lambda: model(config, images.spec).to(device))
+    return Experiment(
+        images, module, how, device, lambda: model(config, images.spec, images).to(device)
+    )
 
 
 def _acquaint(network: nn.Module, images: ImageData) -> None:
@@ -141,8 +143,19 @@ def data(config: Config) -> ImageData:
     return found if train is found.train else replace(found, train=train)
 
 
-def model(config: Config, spec: ImageSpec) -> nn.Module:
-    """The network with fresh weights, keyed by the seed, on the CPU."""
+def model(
+    config: Config, spec: ImageSpec, images: ImageData | None = None, *, published: bool = True
+) -> nn.Module:
+    """The network with fresh weights, keyed by the seed, on the CPU.
+
+    Arguments:
+        config: The configuration.
+        spec: Shape and classes of the images.
+        images: The data, for initialisations that see the network work on a training batch; for
+            `None` they do not, as where a checkpoint replaces the weights.
+        published: Whether a network with weights that somebody published begins with them, and
+            not with fresh ones; a checkpoint brings its own.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config["seed"], "init"))
         network: nn.Module = _make(
@@ -153,10 +166,33 @@ def model(config: Config, spec: ImageSpec) -> nn.Module:
             num_classes=len(spec.classes),
             noise=_make(config, "noise"),
         )
-        _make(config, "init")(network)
+        if not getattr(network, "pretrained", False):
+            _initialise(network, config, images)
+        elif published:
+            _take_over(network)
     if config["trainer"].get("channels_last", True):
         network = network.to(memory_format=torch.channels_last)
     return network
+
+
+def _take_over(network: Any) -> None:
+    """Gives a network the weights that somebody published."""
+    try:
+        network.load_pretrained()
+    except ValueError as error:
+        raise ConfigError([f"model: {error}"]) from error
+
+
+def _initialise(network: nn.Module, config: Config, images: ImageData | None) -> None:
+    try:
+        adjust = _make(config, "init")(network)
+        if adjust is not None and images is not None:
+            shuffled = generator(config["seed"], "init", "batch")
+            order = torch.randperm(len(images.train), generator=shuffled)
+            batch = images.train.batch(order[: config["batch_size"]])
+            adjust(images.inputs(batch.images).cpu())
+    except ValueError as error:
+        raise ConfigError([f"init: {error}"]) from error
 
 
 def artifacts(config: Config, names: Iterable[str] | None = None) -> dict[str, Artifact]:

@@ -28,10 +28,10 @@ def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
     config = build.overridden(run.config, overrides)
     device = build.options(config).pick_device()
     images = build.data({**config, "augment": None}).to(device)
-    network = build.model(config, images.spec).to(device)
+    network = build.model(config, images.spec, published=False).to(device)
     network.load_state_dict(load_checkpoint(run.checkpoints / "best.ckpt", device)["model"])
 
     def untrained() -> nn.Module:
-        return build.model(config, images.spec).to(device).eval()
+        return build.model(config, images.spec, published=False).to(device).eval()
 
     return Trained(network.eval(), images, device, config["seed"], untrained, run.folder)
