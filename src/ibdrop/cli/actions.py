@@ -24,7 +24,17 @@ from ibdrop.runs.compare import flatten, list_runs
 from ibdrop.runs.folder import Run
 from ibdrop.runs.sweep import Sweep
 
-__all__ = ["compare", "evaluate", "heatmap", "rank", "reconstruct", "report", "resume", "runs"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "explain",
+    "heatmap",
+    "rank",
+    "reconstruct",
+    "report",
+    "resume",
+    "runs",
+]
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -156,6 +166,13 @@ def heatmap(arguments: Namespace) -> int:
         say("nothing to draw: no layer of this network has a KL term over positions")
     tell(run, files)
     return 0
+
+
+def explain(arguments: Namespace) -> int:
+    """`ibdrop explain`: masks of what makes the class of an image."""
+    from ibdrop.cli.explain import explain as carry_out
+
+    return carry_out(arguments)
 
 
 def report(arguments: Namespace) -> int:

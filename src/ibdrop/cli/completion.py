@@ -63,6 +63,7 @@ FOLDERS = (
     "evaluate",
     "rank",
     "heatmap",
+    "explain",
     "reconstruct",
     "report",
     "compare",

@@ -40,6 +40,7 @@ COMMANDS = {
     ),
     "rank": Command("test images from the surest to the least sure", "rank RUN", "runs"),
     "heatmap": Command("where the network looks: KL maps", "heatmap RUN --images 8", "runs"),
+    "explain": Command("which part of an image makes its class: masks", "explain RUN", "runs"),
     "reconstruct": Command(
         "what an autoencoder gives back; its filters, codes", "reconstruct RUN", "runs"
     ),
