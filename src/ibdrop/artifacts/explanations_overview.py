@@ -21,7 +21,7 @@ MOST = 24
 LEFT, MARGIN, GAP = 0.95, 0.12, 0.07
 HEAD, NAMES, BELOW, FOOT = 0.62, 0.34, 0.21, 0.45
 WIDEST, SMALL = 1.35, 7.5
-FINE = 6
+FINE = 7
 """Positions a side which a layer needs for its map to tell where."""
 
 

@@ -54,7 +54,10 @@ def _traces(figure: Figure, shown: Shown, place: tuple[float, float, float, floa
     below.set_ylabel("score", fontsize=SMALL)
     below.set_xlabel("step", fontsize=SMALL, labelpad=1)
     for axes in (above, below):
+        _wide_enough(axes)
         axes.locator_params(axis="y", nbins=3)
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.yaxis.set_label_coords(-0.19, 0.5)
         axes.margins(x=0.02)
 
 
@@ -86,10 +89,11 @@ def _areas(axes: Axes, shown: Shown) -> None:
     order = np.argsort(arrays["box_areas"], kind="stable")
     areas, scores = 100 * arrays["box_areas"][order], 100 * arrays["box_scores"][order]
     axes.plot(areas, scores, color=GREY, marker=".", markersize=3, linewidth=1.1, label="boxes")
-    least = -4.0
+    least, smallest = -4.0, float(areas.min())
     for which, colour, marker in (("optimised", BLUE, "o"), ("second", ORANGE, "D")):
         points = np.array([_left(row, which) for row in shown.rows])
         least = min(least, 1.1 * float(np.nan_to_num(points[:, 1]).min()))
+        smallest = min(smallest, *(area for area in points[:, 0] if area > 0.05), 100.0)
         fill = shown.rows[0]["fill" if which == "optimised" else "second_fill"]
         axes.plot(
             points[:, 0],
@@ -101,12 +105,21 @@ def _areas(axes: Axes, shown: Shown) -> None:
             label=f"mask, {fill}",
         )
     axes.set_title("Area against score", fontsize=9.5)
-    axes.set(ylim=(least, 104), xscale="log", xlim=(0.4, 115))
+    axes.set(ylim=(least, 104), xscale="log", xlim=(min(0.4, 0.7 * smallest), 115))
     axes.set_xticks([1, 10, 100], ["1", "10", "100"])
     verb = "deleted" if shown.deletes else "kept"
     axes.set_xlabel(f"area {verb} in %", fontsize=SMALL, labelpad=1)
     axes.set_ylabel("score left in %", fontsize=SMALL, labelpad=1)
     _legend(axes)
+
+
+def _wide_enough(axes: Axes) -> None:
+    """Leaves a line that hardly changes flat, and its labels short."""
+    low, high = axes.get_ylim()
+    least = 0.1 * max(abs(low), abs(high), 1e-3)
+    if high - low < least:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - least / 2, middle + least / 2)
 
 
 def _left(row: dict[str, str], which: str) -> tuple[float, float]:

@@ -56,7 +56,8 @@ def draw_explanation(shown: Shown) -> Figure:
 def _title(axes: Axes, shown: Shown) -> None:
     row = shown.result
     name = f" ({shorten(row['name'], 40)})" if row["name"] else ""
-    head = f"Image {row['index']}{name}: {row['game']} of “{shorten(row['class'], 30)}”"
+    asked = shorten(row["class"], 30)
+    head = f"Image {row['index']}{name}, asked for “{asked}”: {row['game']}, {row['method']}"
     axes.text(MARGIN, 0.1, head, fontsize=11.5, weight="bold", va="top")
     axes.text(MARGIN, 0.34, change(row), fontsize=9.5, va="top")
     if row["adversarial"] == "True":

@@ -119,7 +119,7 @@ def trace_rows(found: Explained) -> list[dict[str, Any]]:
     trace, scores = found.explanation.trace, found.explanation.scores
     asked = found.explanation.areas
     for image, area in _pairs(found):
-        for step in range(int(found.explanation.steps[image, area])):
+        for step in range(min(len(trace), int(found.explanation.steps[image, area]))):
             rows.append(
                 {
                     "index": int(found.index[image]),
