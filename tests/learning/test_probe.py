@@ -82,6 +82,14 @@ def test_wide_layers_do_what_is_predicted() -> None:
     )
 
 
+def test_biases_of_pytorchs_default_are_counted() -> None:
+    x, labels = images(64)
+    rows = probe(deep(lambda model: None, layers=12, width=1024), x, labels, 0)
+    for row in rows[:-1]:
+        assert row["variance"] == pytest.approx(row["variance_predicted"], rel=0.25)
+        assert row["cosine"] == pytest.approx(row["cosine_predicted"], abs=0.05)
+
+
 def test_measures_are_those_of_the_network_written_out() -> None:
     x, labels = images()
     model = deep(he_normal, layers=3, width=7)

@@ -12,6 +12,7 @@ PLAIN = Stage(
     fan_in=100,
     fan_out=200,
     weight_variance=0.03,
+    bias_variance=0.0,
     activation="relu",
     norm_gain=None,
     dense=True,
@@ -39,6 +40,15 @@ def test_what_is_not_followed_begins_anew() -> None:
     stages = chain({}, {"first": True, "input_square": 2.0}, {})
     assert forward(stages) == pytest.approx([2.1, 6.0, 9.0])
     assert backward(stages) == pytest.approx([0.4, 1.2, 0.4])
+
+
+def test_biases_add() -> None:
+    stages = chain({"bias_variance": 0.9}, {"bias_variance": 1.5})
+    assert forward(stages) == pytest.approx([3.0, 1.5 * 3.0 + 1.5])
+    found = similarities(stages, [torch.tensor([1.0]), torch.tensor([0.0])])
+    assert found == pytest.approx([1.0, 1.0])
+    found = similarities(stages, [torch.tensor([-1.0]), torch.tensor([0.0])])
+    assert found == pytest.approx([-1.0, 0.25])
 
 
 def test_batch_norm_forgets_the_scale() -> None:

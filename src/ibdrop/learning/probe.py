@@ -55,10 +55,10 @@ def probe(model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> list[Row]:
     Returns:
         A row for each state of the noise (`on` where there is any, then `off`) and weight layer in
         order of execution: `noise`, `layer` (its number), `name`, `fan_in`, `fan_out`,
-        `weight_variance`, `mu2` (:math:`E[\varepsilon^2]` of the noise behind it), `segment` (a
-        new one begins where something that prediction does not follow, such as pooling, lies
-        before the layer), `variance` (:math:`\mathrm{Var}[y_l]` over images, units and
-        positions) and `variance_predicted`, `gradient` (:math:`\mathrm{Var}[\partial L /
+        `weight_variance`, `bias_variance`, `mu2` (:math:`E[\varepsilon^2]` of the noise behind
+        it), `segment` (a new one begins where something that prediction does not follow, such as
+        pooling, lies before the layer), `variance` (:math:`\mathrm{Var}[y_l]` over images, units
+        and positions) and `variance_predicted`, `gradient` (:math:`\mathrm{Var}[\partial L /
         \partial y_l]`) and `gradient_predicted`, `cosine` (the mean over pairs of images, of
         their :math:`y_l`) and `cosine_predicted`, `dead` (the share of units or channels that
         ReLU leaves at 0 for every image), `weight_gradient` (:math:`\|\partial L / \partial
@@ -178,6 +178,7 @@ def _stages(model: nn.Module, taps: list[_Tap], gradients: tuple[Tensor, ...]) -
             Stage(
                 *_fans(tap.affine),
                 weight_variance=_square(tap.affine.weight),
+                bias_variance=0.0 if tap.affine.bias is None else _square(tap.affine.bias),
                 activation=activations[place],
                 norm_gain=None if tap.normed is None else tap.norm_gain,
                 dense=isinstance(tap.affine, nn.Linear),
@@ -238,6 +239,7 @@ def _rows(taps: list[_Tap], stages: list[Stage], weights: tuple[Tensor, ...]) ->
             "fan_in": stage.fan_in,
             "fan_out": stage.fan_out,
             "weight_variance": stage.weight_variance,
+            "bias_variance": stage.bias_variance,
             "mu2": stage.noise_square,
             "segment": segment,
             "variance": variance,

@@ -24,6 +24,7 @@ class Stage:
         fan_in: The inputs of a unit, :math:`k^2 c_{in} / g` for a convolution.
         fan_out: The units that read an input, :math:`k^2 c_{out} / g s^2` at stride :math:`s`.
         weight_variance: :math:`\mathrm{Var}[w]` of the weights drawn, about 0.
+        bias_variance: That of the biases, likewise.
         activation: What follows, `relu` or `softplus`; `None` behind the last layer.
         norm_gain: What batch norm multiplies gradients by, squared, as measured: the mean over
             units of :math:`1 / \sigma^2`; `None` without batch norm.
@@ -39,6 +40,7 @@ class Stage:
     fan_in: float
     fan_out: float
     weight_variance: float
+    bias_variance: float
     activation: str | None
     norm_gain: float | None
     dense: bool
@@ -52,11 +54,12 @@ class Stage:
 def forward(stages: Sequence[Stage]) -> list[float]:
     r"""Expects the variance of the pre-activations :math:`y_l = W_l x_l`.
 
-    .. math:: \mathrm{Var}[y_l] = n_l \, \mathrm{Var}[w_l] \, E[x_l^2], \qquad
+    .. math:: \mathrm{Var}[y_l] = n_l \, \mathrm{Var}[w_l] \, E[x_l^2] + \mathrm{Var}[b_l], \qquad
         E[x_{l+1}^2] = \mu_2 \, E[\phi(y_l)^2]
 
-    and :math:`E[\phi(y)^2] = \mathrm{Var}[y] / 2` for ReLU, with fan-in :math:`n`, zero biases,
-    and weights of mean 0. The chain begins at the measured :math:`E[x^2]` of the first layer.
+    and :math:`E[\phi(y)^2] = \mathrm{Var}[y] / 2` for ReLU, with fan-in :math:`n`, and weights
+    and biases :math:`b` of mean 0. The chain begins at the measured :math:`E[x^2]` of the first
+    layer.
 
     References:
         He et al., arXiv 1502.01852, equations 9 and 10; with noise, Pretorius et al., arXiv
@@ -75,7 +78,7 @@ def forward(stages: Sequence[Stage]) -> list[float]:
             before = stages[place - 1]
             spread = found[-1] if before.norm_gain is None else 1.0
             square = before.noise_square * _moment(before.activation, spread)
-        found.append(stage.fan_in * stage.weight_variance * square)
+        found.append(stage.fan_in * stage.weight_variance * square + stage.bias_variance)
     return found
 
 
@@ -116,7 +119,8 @@ def similarities(stages: Sequence[Stage], measured: Sequence[Tensor]) -> list[fl
     .. math:: \cos_{l+1} = \frac{\mu_1^2}{\mu_2} \,
         \frac{\sqrt{1 - c^2} + c \, (\pi - \arccos c)}{\pi}, \qquad c = \cos_l
 
-    for each pair; known for fully connected layers with ReLU and without norm.
+    for each pair; biases, which all images share, add their part of :math:`\mathrm{Var}[y_{l+1}]`.
+    Known for fully connected layers with ReLU and without norm.
 
     Reference: Cho & Saul, Kernel methods for deep learning, NIPS 2009, equation 6 (n = 1).
 
@@ -130,13 +134,15 @@ def similarities(stages: Sequence[Stage], measured: Sequence[Tensor]) -> list[fl
     """
     found: list[float | None] = []
     pairs: Tensor | None = None
+    variances = forward(stages)
     for place, stage in enumerate(stages):
         if stage.first:
             pairs = measured[place] if stage.dense else None
         elif pairs is not None:
             before = stages[place - 1]
             known = before.activation == "relu" and before.norm_gain is None and stage.dense
-            pairs = _rectified(pairs, before) if known else None
+            shared = stage.bias_variance / variances[place]
+            pairs = shared + (1 - shared) * _rectified(pairs, before) if known else None
         found.append(None if pairs is None else float(pairs.mean()))
     return found
 
