@@ -88,6 +88,7 @@ def deletion(
     *,
     steps: int = 50,
     seed: int = 0,
+    draws: int = 1,
     together: int = TOGETHER,
 ) -> Curve:
     """Deletes pixels, the hottest first: from the plain image to the fully filled one.
@@ -99,12 +100,14 @@ def deletion(
         index: The numbers of the images, which key the order of equally hot pixels, of shape (B).
         steps: Steps between the ends; no more than there are pixels are taken.
         seed: See `order`.
+        draws: Draws of a random fill over which probabilities are averaged, of steps -1, -2, ...,
+            which no optimisation sees.
         together: Composites made and scored at once; never fewer than the :math:`B` of one step.
 
     Raises:
-        ValueError: There are no steps.
+        ValueError: There are no steps, or no draws.
     """
-    return _curve(heat, score, perturbation, index, steps, seed, together, inserts=False)
+    return _curve(heat, score, perturbation, index, steps, seed, draws, together, inserts=False)
 
 
 def insertion(
@@ -115,13 +118,14 @@ def insertion(
     *,
     steps: int = 50,
     seed: int = 0,
+    draws: int = 1,
     together: int = TOGETHER,
 ) -> Curve:
     """Shows pixels of the image, the hottest first: from the fully filled one to the plain one.
 
     Arguments and errors are those of `deletion`.
     """
-    return _curve(heat, score, perturbation, index, steps, seed, together, inserts=True)
+    return _curve(heat, score, perturbation, index, steps, seed, draws, together, inserts=True)
 
 
 def order(heat: Tensor, index: Tensor, seed: int = 0) -> Tensor:
@@ -148,6 +152,7 @@ def box_scores(
     perturbation: Perturbation,
     *,
     alphas: Sequence[float] = ALPHAS,
+    draws: int = 1,
     together: int = TOGETHER,
 ) -> BoxScores:
     r"""Fills the tight box around what is hotter than a threshold, for many thresholds.
@@ -171,7 +176,7 @@ def box_scores(
     tried = torch.cat([ends.expand(len(heat), 2, 4), boxes], 1)
     p = torch.cat(
         [
-            _probabilities(score, perturbation, _outside(part, height, width))
+            _probabilities(score, perturbation, _outside(part, height, width), draws)
             for part in tried.split(max(1, together // len(heat)), 1)
         ],
         1,
@@ -190,6 +195,7 @@ def _curve(
     index: Tensor,
     steps: int,
     seed: int,
+    draws: int,
     together: int,
     inserts: bool,
 ) -> Curve:
@@ -203,17 +209,22 @@ def _curve(
     for part in counts.split(max(1, together // len(heat))):
         changed = ranks[:, None] < part[:, None, None]
         kept = changed if inserts else ~changed
-        p.append(_probabilities(score, perturbation, kept))
+        p.append(_probabilities(score, perturbation, kept, draws))
     values = torch.cat(p, 1).masked_fill(_silent(heat)[:, None], torch.nan)
     return Curve(counts.double() / pixels, values)
 
 
-def _probabilities(score: Score, perturbation: Perturbation, kept: Tensor) -> Tensor:
-    """Probabilities of composites for masks of shape (B, K, H, W), with shape (B, K)."""
+def _probabilities(score: Score, perturbation: Perturbation, kept: Tensor, draws: int) -> Tensor:
+    """Mean probabilities of composites for masks of shape (B, K, H, W), with shape (B, K)."""
+    if draws < 1:
+        raise ValueError(f"draws={draws}: must be 1 or more.")
     batch, count = kept.shape[:2]
-    composites = perturbation(kept.float(), 0)
+    masks = kept.float()
     image = torch.arange(batch, device=kept.device).repeat_interleave(count)
-    return score.probability(composites.flatten(0, 1), image).double().view(batch, count)
+    total = torch.zeros(batch * count, dtype=torch.float64, device=kept.device)
+    for draw in range(draws):
+        total += score.probability(perturbation(masks, -1 - draw).flatten(0, 1), image)
+    return (total / draws).view(batch, count)
 
 
 def _normalised(p: Tensor, p_start: Tensor, p_blank: Tensor) -> Tensor:
