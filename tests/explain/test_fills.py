@@ -46,9 +46,12 @@ def test_what_fills_an_image_depends_on_no_batch(fill: Fill) -> None:
         torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-6)
 
 
-def test_constant_is_the_mean_colour_or_a_level() -> None:
+def test_constant_is_the_median_or_mean_colour_or_a_level() -> None:
+    x, m = pictures(side=13)[..., :-2, :], torch.zeros(3, 1, 11, 13)
+    median = Constant().over(x, torch.arange(3))(m, 0)
+    torch.testing.assert_close(median[:, 0, :, 0, 0], x.flatten(2).quantile(0.5, dim=2))
     x, m = pictures(), torch.zeros(3, 1, 12, 12)
-    mean = Constant().over(x, torch.arange(3))(m, 0)
+    mean = Constant("mean").over(x, torch.arange(3))(m, 0)
     torch.testing.assert_close(mean[:, 0, :, 0, 0], x.mean((2, 3)))
     assert torch.all(mean == mean[..., :1, :1])
     assert torch.all(Constant(0).over(x, torch.arange(3))(m, 0) == 0)
@@ -123,9 +126,19 @@ def test_widths_scale_with_the_picture(side: int) -> None:
     assert width == pytest.approx(10 * side / 224, rel=1e-3)
 
 
+def test_the_median_of_digits_is_their_empty_canvas() -> None:
+    x = torch.zeros(1, 1, 20, 20)
+    x[..., 5:15, 5:15] = 1
+    assert torch.all(Constant().over(x, torch.arange(1))(torch.zeros(1, 1, 20, 20), 0) == 0)
+
+
 def test_impossible_values_are_refused() -> None:
     with pytest.raises(ValueError, match=r"level=2: must be a brightness in \[0, 1\]"):
         Constant(2)
+    with pytest.raises(ValueError, match="level=grey: must be a brightness"):
+        Constant("grey")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"mean=-1: must be a brightness in \[0, 1\], or median"):
+        Noise(-1)
     with pytest.raises(ValueError, match="deviation=0: must be positive"):
         Noise(deviation=0)
     with pytest.raises(ValueError, match="sigma=-1: must be a positive width"):

@@ -12,7 +12,7 @@ Source: Fong & Vedaldi, Interpretable Explanations of Black Boxes by Meaningful 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -22,7 +22,10 @@ from ibdrop.explain.blur import blurred, to_pixels
 from ibdrop.sampling.designs import Draws
 from ibdrop.seeds import key
 
-__all__ = ["Average", "Blend", "Blur", "Constant", "Noise", "moved"]
+__all__ = ["COLOURS", "Average", "Blend", "Blur", "Colour", "Constant", "Noise", "moved"]
+
+Colour = Literal["median", "mean"]
+COLOURS: tuple[str, ...] = get_args(Colour)
 
 
 class Blend:
@@ -56,12 +59,33 @@ def moved(x: Tensor, shift: tuple[int, int]) -> Tensor:
     return x
 
 
+def colour(x: Tensor, level: float | Colour) -> Tensor:
+    """One colour for each picture, with shape (B, C, 1, 1).
+
+    Arguments:
+        x: Pictures with shape :math:`(B, C, H, W)`.
+        level: A brightness in [0, 1], the same in all channels, or what to take of the picture.
+    """
+    if level == "mean":
+        return x.mean((2, 3), keepdim=True)
+    if level == "median":
+        return x.flatten(2).median(2).values[:, :, None, None]
+    return torch.full_like(x[..., :1, :1], float(level))
+
+
+def _check_level(name: str, level: float | Colour) -> None:
+    if level not in COLOURS and not (isinstance(level, (int, float)) and 0 <= level <= 1):
+        raise ValueError(f"{name}={level}: must be a brightness in [0, 1], or median or mean.")
+
+
 class Constant(Fill):
     """One colour for the whole picture.
 
     Arguments:
-        level: Its brightness in [0, 1], the same in all channels; `None` takes the picture's own
-            mean colour, as the paper does. 0 is the empty canvas of our digits.
+        level: Its brightness in [0, 1], the same in all channels; `median` and `mean` take it
+            from the picture. The paper's is the mean. The median is the empty canvas on our
+            digits, where the mean is a grey that no network has seen there: one of ours calls it
+            a 0 with certainty, so masks need not find the digit.
 
     Raises:
         ValueError: `level` is outside [0, 1].
@@ -69,18 +93,13 @@ class Constant(Fill):
 
     name: ClassVar[str] = "constant"
 
-    def __init__(self, level: float | None = None) -> None:
-        if level is not None and not 0 <= level <= 1:
-            raise ValueError(
-                f"level={level}: must be a brightness in [0, 1], or none for the mean colour."
-            )
+    def __init__(self, level: float | Colour = "median") -> None:
+        _check_level("level", level)
         self.level = level
 
     def over(self, x: Tensor, index: Tensor) -> Blend:
-        colour = x.mean((2, 3), keepdim=True)
-        if self.level is not None:
-            colour.fill_(self.level)
-        return Blend(x, lambda step: colour)
+        one = colour(x, self.level)
+        return Blend(x, lambda step: one)
 
 
 class Noise(Fill):
@@ -92,18 +111,21 @@ class Noise(Fill):
     image and step.
 
     Arguments:
-        mean: :math:`\mu`; `None` takes the picture's mean colour.
+        mean: :math:`\mu`, see the level of `Constant`.
         deviation: :math:`\sigma`, on the scale on which white is 1.
         seed: What draws are keyed by.
 
     Raises:
-        ValueError: `deviation` is not positive.
+        ValueError: `deviation` is not positive, or `mean` is outside [0, 1].
     """
 
     name: ClassVar[str] = "noise"
     random: ClassVar[bool] = True
 
-    def __init__(self, mean: float | None = None, deviation: float = 0.2, seed: int = 0) -> None:
+    def __init__(
+        self, mean: float | Colour = "median", deviation: float = 0.2, seed: int = 0
+    ) -> None:
+        _check_level("mean", mean)
         if deviation <= 0:
             raise ValueError(
                 f"deviation={deviation}: must be positive; for a plain colour take fill=constant."
@@ -111,9 +133,7 @@ class Noise(Fill):
         self.mean, self.deviation, self.seed = mean, deviation, seed
 
     def over(self, x: Tensor, index: Tensor) -> Blend:
-        centre = x.mean((2, 3), keepdim=True)
-        if self.mean is not None:
-            centre.fill_(self.mean)
+        centre = colour(x, self.mean)
         number = index.to(x.device)
 
         def drawn(step: int) -> Tensor:
@@ -170,7 +190,7 @@ class Average(Fill):
 
     def __init__(
         self,
-        level: float | None = None,
+        level: float | Colour = "median",
         sigma: float = 10.0,
         deviation: float = 0.2,
         seed: int = 0,
