@@ -15,6 +15,7 @@ from ibdrop.models.allcnn import AllCNN
 from ibdrop.models.deepnet import DeepNet
 from ibdrop.models.lenet import LeNet
 from ibdrop.models.mlp import MLP
+from ibdrop.models.vae import VAE
 from ibdrop.noise.baselines import ConstantLogNormalNoise, NoNoise
 from ibdrop.noise.information import InformationNoise
 from ibdrop.noise.variational import VariationalNoise
@@ -51,6 +52,7 @@ log_normal = partial(InformationNoise, prior="log_normal")
         partial(MLP, 1, (8, 8), 3, log_normal, width=30, activation="softplus"),
         partial(LeNet, 1, (8, 8), 3, information, channels=[4], width=30, noisy_convs=True),
         partial(AllCNN, 1, (16, 16), 3, information, blocks=[4, 6], dense=True),
+        partial(VAE, 1, (8, 8), 3, NoNoise, hidden=[20]),
     ],
 )
 def test_every_layer_has_unit_variance_on_the_batch(make: Any) -> None:
@@ -116,7 +118,7 @@ def test_with_the_noise_on_the_noisy_net_has_unit_variance() -> None:
     noise = partial(ConstantLogNormalNoise, alpha=0.7)
     model = DeepNet(1, (8, 8), 3, noise, layers=6, width=400)
     x = torch.randn(256, 1, 8, 8)
-    lsuv(model, noise=True, tolerance=0.01)(x)
+    lsuv(model, noise_on=True, tolerance=0.01)(x)
     loud = [float(y.var()) for y in outputs(model, x, sample=True).values()]
     quiet = [float(y.var()) for y in outputs(model, x).values()]
     assert loud == pytest.approx([1.0] * 6, abs=0.25)
@@ -126,7 +128,7 @@ def test_with_the_noise_on_the_noisy_net_has_unit_variance() -> None:
 def test_noise_in_the_weights_is_no_obstacle() -> None:
     torch.manual_seed(0)
     model = MLP(1, (8, 8), 3, partial(VariationalNoise, at="weights"), width=30)
-    lsuv(model, noise=True)(torch.rand(64, 1, 8, 8))
+    lsuv(model, noise_on=True)(torch.rand(64, 1, 8, 8))
     assert all(p.isfinite().all() for p in model.parameters())
 
 

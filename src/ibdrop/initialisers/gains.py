@@ -2,7 +2,7 @@ r"""Gains: by how much weights must grow to make up for what an activation takes
 
 With zero biases and weights of variance :math:`g^2 / \mathrm{fan_{in}}`, the pre-activations of a
 wide layer are :math:`\mathcal{N}(0, q)` over the draws of the weights, whatever the mean of the
-activation (Poole et al., arXiv 1606.05340, eq. 3), and
+activation (Poole et al., arXiv 1606.05340), and
 
 .. math:: q_{l+1} = g^2 \, \mathrm{E}[\phi(\sqrt{q_l} \, n)^2], \quad n \sim \mathcal{N}(0, 1)
 
@@ -10,7 +10,7 @@ so :math:`q = 1` is a fixed point where :math:`g^2 = 1 / \mathrm{E}[\phi(n)^2]`.
 He's 2, for a slope :math:`s` below zero :math:`2 / (1 + s^2)`, and every :math:`q` is fixed. For
 others only :math:`q = 1` is, which attracts where the slope of the map there is below 1, and
 repels where it is above. The gradient has its own factor per layer,
-:math:`\chi = g^2 \, \mathrm{E}[\phi'(n)^2]` (Schoenholz et al., arXiv 1611.01232, eq. 5), which is
+:math:`\chi = g^2 \, \mathrm{E}[\phi'(n)^2]` (Schoenholz et al., arXiv 1611.01232), which is
 also the factor by which a small difference of two images grows. Only where both are 1 does a deep
 net keep everything; softplus and sigmoid cannot.
 """

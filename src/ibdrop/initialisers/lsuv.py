@@ -22,7 +22,7 @@ Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
 def lsuv(
-    module: nn.Module, *, tolerance: float = 0.1, tries: int = 10, noise: bool = False
+    module: nn.Module, *, tolerance: float = 0.1, tries: int = 10, noise_on: bool = False
 ) -> Adjust:
     r"""Layer-sequential unit variance: orthogonal weights, rescaled on one batch.
 
@@ -41,7 +41,7 @@ def lsuv(
         module: The model.
         tolerance: How far from 1 the variance may stay, in (0, 1).
         tries: How often a layer is rescaled at most.
-        noise: Whether the noise is on while variances are measured; else the network as it is
+        noise_on: Whether the noise is on while variances are measured; else the network as it is
             evaluated has unit variances, and in training more.
 
     Returns:
@@ -63,7 +63,7 @@ def lsuv(
             for name, layer in affine_layers(module):
                 hook = rescaling.hook(name)
                 hooks.callback(layer.register_forward_hook(hook).remove)
-            module(inputs, sample=True) if noise else module(inputs)
+            module(inputs, sample=True) if noise_on else module(inputs)
         scales = ", ".join(f"{name} {scale:.4g}" for name, scale in rescaling.scales.items())
         log.info("lsuv: orthogonal weights were multiplied by %s", scales)
 

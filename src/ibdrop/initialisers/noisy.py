@@ -45,7 +45,7 @@ def noisy_he(
     :math:`x` of the network, and stays that through the net.
 
     Reference: Pretorius, Van Biljon, Kroon & Kamper, Critical initialisation for deep signal
-    propagation in noisy rectifier neural networks, arXiv 1811.00293, section 3.
+    propagation in noisy rectifier neural networks, arXiv 1811.00293.
 
     Arguments:
         module: The model.

@@ -58,8 +58,7 @@ def delta_orthogonal(
     tanh nets of up to 10,000 layers, whose critical gain is 1. A linear layer and a kernel of one
     pixel are all centre: they become orthogonal, of any shape.
 
-    Reference: Xiao et al., Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393,
-    section 2.4 and algorithm 1.
+    Reference: Xiao et al., Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393.
 
     Arguments:
         module: The model.

@@ -89,8 +89,8 @@ def lecun_uniform(module: nn.Module) -> None:
 def gaussian001(module: nn.Module, *, std: float = 0.01) -> None:
     """Normal with the same small standard deviation in every layer, whatever its fans.
 
-    AlexNet's, and VGG's for its shallowest net; He et al. (arXiv 1502.01852, section 2.2) count
-    how it shrinks the gradient of VGG's ten-convolution net to 1/17000.
+    AlexNet's. He et al. (arXiv 1502.01852, section 2.2) count how it shrinks the gradient of VGG's
+    ten-convolution net to 1/17000.
 
     Arguments:
         module: The model.

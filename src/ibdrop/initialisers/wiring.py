@@ -127,7 +127,7 @@ class _Watch(TorchFunctionMode):
         return out
 
     def noise(self, noise: nn.Module, args: tuple[Any, ...], out: Noisy) -> Noisy:
-        """Hears of a noise that was applied; what it left as it was becomes a tensor of its own."""
+        """Hears of a noise that was applied; its output becomes a tensor of its own."""
         assert isinstance(noise, Noise)
         tag, z = self._tag(args[0]), out.z.view_as(out.z)
         self._mark(z, tag._replace(moment=tag.moment * noise.second_moment(self.raw_sd)))

@@ -32,6 +32,6 @@ def trained(run: Run, overrides: Iterable[str] = ()) -> Trained:
     network.load_state_dict(load_checkpoint(run.checkpoints / "best.ckpt", device)["model"])
 
     def untrained() -> nn.Module:
-        return build.model(config, images.spec, published=False).to(device).eval()
+        return build.model(config, images.spec, images, published=False).to(device).eval()
 
     return Trained(network.eval(), images, device, config["seed"], untrained, run.folder)
