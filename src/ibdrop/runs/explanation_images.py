@@ -15,8 +15,9 @@ from ibdrop.data.base import Batch
 from ibdrop.data.views import VIEWS
 from ibdrop.explain.randomised import randomised
 from ibdrop.learning.batchnorm import reestimate
+from ibdrop.seeds import key
 
-__all__ = ["chosen", "part_of", "seen", "shuffled"]
+__all__ = ["chosen", "part_of", "seen", "shuffled", "untrained"]
 
 SETTLING = 512
 
@@ -70,6 +71,13 @@ def part_of(batch: Batch, kept: Tensor | slice) -> Batch:
 def _joined(parts: Sequence[Batch]) -> Batch:
     columns = zip(*(part[:5] for part in parts), strict=True)
     return Batch(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+
+
+def untrained(trained: Trained, seed: int) -> nn.Module:
+    """Makes the network with fresh weights, keyed by the seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(key(seed, "untrained"))
+        return trained.untrained().eval()
 
 
 def shuffled(trained: Trained, seed: int) -> nn.Module:

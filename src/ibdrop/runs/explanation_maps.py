@@ -19,8 +19,7 @@ from ibdrop.explain.score import ClassScore, Kind
 
 __all__ = ["MASKS", "METHODS", "Made", "Maker", "check_method", "fill_of", "parted", "steps_of"]
 
-MASKS: dict[str, Kind] = {"meaningful": "logp", "extremal": "logit"}
-"""The score that each kind of mask is sought with: ours of the preset `default`, the published."""
+MASKS = ("meaningful", "extremal")
 
 METHODS = (
     "kl",
@@ -98,11 +97,16 @@ class Maker:
         on_step: Callable[[int], None],
     ) -> Made:
         method = presets.method(word, **(self.changes or {}))
-        how = Explainer(method, fill_of(fill, self.data), MASKS[word], seed=self.seed)
+        how = Explainer(method, fill_of(fill, self.data), self._kind(word), seed=self.seed)
         images = batch.images.float() / 255
         found = how(model, self.data.inputs, images, batch.index, batch.labels, on_step)
         size = _cells(word, method, (images.shape[2], images.shape[3]))
         return Made(self.name.replace(":", ", "), found.heat, size, explanation=found)
+
+    def _kind(self, word: str) -> Kind:
+        """The score: that of the preset of `meaningful`, and the published one of `extremal`."""
+        preset = (self.changes or {}).get("preset", "default")
+        return presets.PRESETS[preset].kind if word == "meaningful" else "logit"
 
     def _attribution(self, word: str, model: nn.Module, batch: Batch) -> Made:
         score = ClassScore(model, self.data.inputs, batch.labels, batch.index, kind="logit")

@@ -104,7 +104,7 @@ class Plan:
             f"Strokes are {strokes}; padded is {self.padding} px on every side.",
             "Gradient, integrated gradients (from black, 32 points), occlusion (black squares of"
             " 32 px of 224, half overlapping) and Grad-CAM explain the logit of the class;"
-            f" masks delete into {_word(self.fill)}, meaningful scores log p, extremal the logit.",
+            f" masks delete into {_word(self.fill)} and explain what their presets do.",
             "Shuffled weights: the entries of every parameter permuted, all layers at once, batch"
             " norm estimated anew; untrained: fresh weights.",
             f"Torch {torch.__version__} on {self.trained.device.type}.",

@@ -21,7 +21,7 @@ from ibdrop.data.base import Batch
 from ibdrop.explain.base import Perturbation
 from ibdrop.explain.curves import deletion, insertion
 from ibdrop.learning.determinism import reproducible
-from ibdrop.runs.explanation_images import chosen, seen, shuffled
+from ibdrop.runs.explanation_images import chosen, seen, shuffled, untrained
 from ibdrop.runs.explanation_maps import METHODS, Made, check_method, fill_of, parted, steps_of
 from ibdrop.runs.explanation_plan import COUNTS, Plan
 from ibdrop.seeds import generator
@@ -148,7 +148,7 @@ class _Study:
         trained = self.plan.trained
         networks = {
             "trained": trained.model,
-            "untrained": trained.untrained().eval(),
+            "untrained": untrained(trained, self.plan.seed),
             "randomised": shuffled(trained, self.plan.seed),
         }
         return [
