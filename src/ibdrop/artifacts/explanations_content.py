@@ -10,7 +10,7 @@ import numpy as np
 
 from ibdrop.files import read_csv
 
-__all__ = ["Shown", "load", "percent"]
+__all__ = ["Shown", "load", "percent", "spoken"]
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, str]
@@ -106,6 +106,11 @@ def percent(share: float | str) -> str:
     if value >= 10:
         return "> 99.9 %" if 99.95 <= value < 100 else f"{value:.3g} %"
     return f"{value:.2g} %"
+
+
+def spoken(baseline: str) -> str:
+    """The name of a baseline as it is written in prose."""
+    return "Grad-CAM" if baseline == "grad_cam" else baseline.replace("_", " ")
 
 
 def _parts(rows: Sequence[Row], count: int) -> list[list[Row]]:

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from ibdrop.artifacts import explanations_tiles as tiles
-from ibdrop.artifacts.explanations_content import Shown, percent
+from ibdrop.artifacts.explanations_content import Shown, percent, spoken
 from ibdrop.artifacts.explanations_tiles import Tile
 from ibdrop.artifacts.plotting import INK, RED, WIDTH, number, sheet, shorten, styled
 
@@ -96,7 +96,7 @@ def _names(axes: Axes, shown: Shown, layer: str | None, pitch: float) -> None:
         "heat",
     ]
     words += [f"KL map\n{layer}"] if layer else []
-    words += [name.replace(" ", "\n", 1) for name in shown.baselines]
+    words += [spoken(name).replace(" ", "\n", 1) for name in shown.baselines]
     for column, word in enumerate(words):
         tile = Tile(axes, LEFT + column * pitch, HEAD + NAMES, pitch - GAP)
         tile.above(word, fontsize=8, linespacing=1.05)

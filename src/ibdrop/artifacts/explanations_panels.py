@@ -16,6 +16,7 @@ PANELS = 2.25
 
 LEFT, GAP, TOP, BOTTOM = 0.5, 0.5, 0.28, 0.45
 SMALL = 8.0
+SCORES = {"prob": "probability", "logp": "log p, nats", "margin": "margin", "logit": "logit"}
 
 
 def panels(figure: Figure, shown: Shown, y: float) -> None:
@@ -51,7 +52,7 @@ def _traces(figure: Figure, shown: Shown, place: tuple[float, float, float, floa
     above.tick_params(labelbottom=False)
     above.set_title("Optimisation", fontsize=9.5)
     above.set_ylabel("objective", fontsize=SMALL)
-    below.set_ylabel("score", fontsize=SMALL)
+    below.set_ylabel(_score(shown.rows[0]["settings"]), fontsize=SMALL)
     below.set_xlabel("step", fontsize=SMALL, labelpad=1)
     for axes in (above, below):
         _wide_enough(axes)
@@ -89,7 +90,7 @@ def _areas(axes: Axes, shown: Shown) -> None:
     order = np.argsort(arrays["box_areas"], kind="stable")
     areas, scores = 100 * arrays["box_areas"][order], 100 * arrays["box_scores"][order]
     axes.plot(areas, scores, color=GREY, marker=".", markersize=3, linewidth=1.1, label="boxes")
-    least, smallest = -4.0, float(areas.min())
+    least, smallest = min(-4.0, 1.1 * float(np.nan_to_num(scores).min())), float(areas.min())
     for which, colour, marker in (("optimised", BLUE, "o"), ("second", ORANGE, "D")):
         points = np.array([_left(row, which) for row in shown.rows])
         least = min(least, 1.1 * float(np.nan_to_num(points[:, 1]).min()))
@@ -105,12 +106,18 @@ def _areas(axes: Axes, shown: Shown) -> None:
             label=f"mask, {fill}",
         )
     axes.set_title("Area against score", fontsize=9.5)
-    axes.set(ylim=(least, 104), xscale="log", xlim=(min(0.4, 0.7 * smallest), 115))
+    axes.set(ylim=(max(least, -60), 104), xscale="log", xlim=(min(0.4, 0.7 * smallest), 115))
     axes.set_xticks([1, 10, 100], ["1", "10", "100"])
     verb = "deleted" if shown.deletes else "kept"
     axes.set_xlabel(f"area {verb} in %", fontsize=SMALL, labelpad=1)
     axes.set_ylabel("score left in %", fontsize=SMALL, labelpad=1)
     _legend(axes)
+
+
+def _score(settings: str) -> str:
+    """What the score is called, from the settings of the table."""
+    kinds = [word.removeprefix("score=") for word in settings.split() if "score=" in word]
+    return SCORES.get("".join(kinds), "score")
 
 
 def _wide_enough(axes: Axes) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ibdrop.artifacts import explanations_tiles as tiles
-from ibdrop.artifacts.explanations_content import Shown, percent
+from ibdrop.artifacts.explanations_content import Shown, percent, spoken
 from ibdrop.artifacts.explanations_panels import PANELS, panels
 from ibdrop.artifacts.explanations_tiles import Tile
 from ibdrop.artifacts.plotting import INK, RED, WIDTH, number, sheet, shorten, styled
@@ -176,5 +176,5 @@ def _maps(figure: Figure, axes: Axes, shown: Shown, y: float, columns: int) -> N
         line, column = divmod(place, columns)
         top = y + line * (ABOVE + pitch + BELOW) + ABOVE
         tile = Tile(axes, MARGIN + column * pitch, top, pitch - GAP)
-        tile.above(shorten(name, 24))
+        tile.above(shorten(spoken(name), 24))
         tiles.own_scale(tile, shown.arrays[f"baseline_{name}"], box)
