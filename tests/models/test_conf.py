@@ -51,19 +51,29 @@ def test_these_files_are_found() -> None:
     assert MODELS == [
         "allcnn",
         "autoencoder",
+        "deepnet",
         "discrete_vae",
         "lenet",
         "mlp",
         "stacked_autoencoder",
+        "torchvision",
         "vae",
     ]
     assert INITS == [
         "default",
+        "delta_orthogonal",
+        "gaussian001",
         "glorot_normal",
         "glorot_uniform",
         "he_normal",
         "he_uniform",
+        "heuristic_uniform",
         "lecun_normal",
+        "lecun_uniform",
+        "lsuv",
+        "noisy_he",
+        "orthogonal",
+        "torch_default",
         "tutorial",
     ]
 
@@ -78,15 +88,17 @@ WITH_KL = {
 SMALL: dict[str, dict[str, Any]] = {
     "allcnn": {"width": 0.05},
     "autoencoder": {"hidden": 6},
+    "deepnet": {"layers": 4, "width": 6},
     "discrete_vae": {"units": [6]},
     "lenet": {"channels": [3, 4], "width": 6},
     "mlp": {"width": 6},
     "stacked_autoencoder": {"hidden": [6, 5], "corruption": [0.1, 0.2]},
+    "torchvision": {"name": "shufflenet_v2_x0_5"},
     "vae": {"hidden": [6]},
 }
 
 
-NOISY = ["allcnn", "lenet", "mlp"]
+NOISY = ["allcnn", "deepnet", "lenet", "mlp"]
 """Models whose layers take the noise of its group."""
 
 AUTOENCODERS = ["autoencoder", "discrete_vae", "vae"]
@@ -174,9 +186,15 @@ def test_every_file_says_what_it_is_and_shows_every_option(group: str) -> None:
         assert shown == defaults, name
 
 
+NEEDING_INPUTS = {"lsuv", "noisy_he"}
+
+
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_initialisation_of_every_model(model: str, init: str) -> None:
     module = build(model, "information", **SMALL[model])
-    instantiate(load("init", init))(module)
+    adjust = instantiate(load("init", init))(module)
+    assert (adjust is None) == (init not in NEEDING_INPUTS)
+    if adjust is not None:
+        adjust(torch.rand(5, 1, 12, 12))
     assert module(torch.rand(5, 1, 12, 12))[0].isfinite().all()
