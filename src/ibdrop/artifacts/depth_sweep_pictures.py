@@ -58,14 +58,14 @@ def draw_quantities(table: Path, names: Sequence[str]) -> Figure:
     depths, colours = _depths(rows), _colours(rows)
     figure = Figure(figsize=(WIDTH, 0.8 + 2.35 * len(names)))
     grid = figure.subplots(len(names), len(depths), sharey="row", squeeze=False)
+    for axes, depth in zip(grid[0], depths, strict=True):
+        axes.set_title(f"{depth} layers")
+    for axes in grid[-1]:
+        axes.set_xlabel("layer $l$")
     for line, name in zip(grid, names, strict=True):
         for axes, depth in zip(line, depths, strict=True):
             for setting, colour in colours.items():
                 _layers(axes, _of(rows, depth, setting), name, colour)
-            if line is grid[0]:
-                axes.set_title(f"{depth} layers")
-            if line is grid[-1]:
-                axes.set_xlabel("layer $l$")
         line[0].set_ylabel(PANELS[name][1])
         for axes in line:
             span(axes, name)

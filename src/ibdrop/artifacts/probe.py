@@ -21,7 +21,7 @@ PANELS = {
     "variance": ("Forward", r"Var[$y_l$]"),
     "gradient": ("Backward", r"Var[$\partial L/\partial y_l$]"),
     "cosine": ("Are images told apart?", r"mean cosine of $y_l$"),
-    "dead": ("Dead ReLUs", "share of units"),
+    "dead": ("Dead ReLUs", "dead share of units"),
     "weight_gradient": ("Gradient of the weights", r"$\|\partial L/\partial W_l\|$"),
 }
 """Title and axis of each quantity of the table."""
