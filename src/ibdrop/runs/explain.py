@@ -20,13 +20,26 @@ from ibdrop.learning.determinism import reproducible
 from ibdrop.runs.judging import Judge, refused
 from ibdrop.runs.selection import Chosen
 
-__all__ = ["Settings", "Watch", "explain", "few", "fills", "method"]
+__all__ = [
+    "Settings",
+    "Watch",
+    "arguments",
+    "explain",
+    "few",
+    "fill_names",
+    "fills",
+    "method",
+]
 
 Watch = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is done, and how much it is in all."""
 
 PIXELS = 64 * 96 * 96
 """Pixels that are optimised at once, all areas together, unless the user says how many images."""
+
+
+BLURRED_FROM = 64
+"""Sides in pixels below which the blur, which is wide at 224 px, deletes next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,21 @@ def method(settings: Settings) -> Method:
     """Makes the method.
 
     Raises:
-        ConfigError: It has no such setting, or a value is out of range.
+        ConfigError: It has no such setting, a value is out of range, or both fills are the same.
+    """
+    if settings.second == _first(settings):
+        raise ConfigError(
+            [f"--second {settings.second}: is the fill of the masks; choose another"]
+        )
+    with refused():
+        return presets.method(settings.method, settings.preset, **arguments(settings))
+
+
+def arguments(settings: Settings) -> dict[str, Any]:
+    """The arguments of the method's class that differ from its preset.
+
+    Raises:
+        ConfigError: The method has no such setting.
     """
     changes = dict(settings.changes)
     if settings.method == "extremal":
@@ -126,21 +153,29 @@ def method(settings: Settings) -> Method:
             changes["grid"] = PAPER_SIDE / changes["grid"]
     else:
         _refuse(changes, "areas", "of --method extremal")
-    with refused():
-        return presets.method(settings.method, settings.preset, **changes)
+    return changes
 
 
 def fills(trained: Trained, chosen: Chosen, settings: Settings) -> tuple[Fill, Fill]:
     """The fill that is optimised, and the one on which masks are only judged.
 
     Raises:
-        ConfigError: They are the same, or do not go with these images.
+        ConfigError: They do not go with these images.
     """
-    first = settings.fill or _preset(settings).fill
-    second = settings.second or _other(first, trained, chosen)
-    if first == second:
-        raise ConfigError([f"--second {second}: is the fill of the masks; choose another"])
-    return _fill(first, trained, chosen), _fill(second, trained, chosen)
+    first, second = fill_names(settings, trained, chosen.own)
+    return _fill(first, trained, chosen.own), _fill(second, trained, chosen.own)
+
+
+def fill_names(settings: Settings, trained: Trained, own: bool = True) -> tuple[str, str]:
+    """The words for both fills.
+
+    Arguments:
+        settings: What was asked for.
+        trained: The network and its data.
+        own: Whether the images are test images of these data.
+    """
+    first = _first(settings)
+    return first, settings.second or _other(first, trained, own)
 
 
 def few(how: Method, chosen: Chosen, together: int | None) -> int:
@@ -151,10 +186,10 @@ def few(how: Method, chosen: Chosen, together: int | None) -> int:
     return max(1, PIXELS // (height * width * len(getattr(how, "areas", (1,)))))
 
 
-def _fill(name: str, trained: Trained, chosen: Chosen) -> Fill:
+def _fill(name: str, trained: Trained, own: bool) -> Fill:
     options: dict[str, Any] = {}
     if name == "rerender":
-        if not chosen.own:
+        if not own:
             raise ConfigError(
                 ["the fill rerender draws the clutter of a run's own images again; not of files"]
             )
@@ -164,20 +199,32 @@ def _fill(name: str, trained: Trained, chosen: Chosen) -> Fill:
     with refused():
         made = presets.fill(name, **options)
         if name == "rerender":
-            trained.data.test.clutter(chosen.batch.index[:1], 0)
+            _redraw(trained)
         return made
 
 
-def _other(first: str, trained: Trained, chosen: Chosen) -> str:
+def _other(first: str, trained: Trained, own: bool) -> str:
     """Another fill: clutter where it can be drawn again, which alone looks like the data."""
-    if first != "rerender" and chosen.own:
+    if first != "rerender" and own:
         try:
-            trained.data.test.clutter(chosen.batch.index[:1], 0)
+            _redraw(trained)
         except ValueError:
             pass
         else:
             return "rerender"
-    return "blur" if first in ("constant", "rerender") else "constant"
+    if first not in ("constant", "rerender"):
+        return "constant"
+    spec = trained.data.spec
+    return "blur" if min(spec.height, spec.width) >= BLURRED_FROM else "noise"
+
+
+def _redraw(trained: Trained) -> None:
+    """Draws the clutter of an image again, to see whether that can be done."""
+    trained.data.test.clutter(torch.zeros(1, dtype=torch.long), 0)
+
+
+def _first(settings: Settings) -> str:
+    return settings.fill or _preset(settings).fill
 
 
 def _preset(settings: Settings) -> presets.Preset:

@@ -22,7 +22,7 @@ from ibdrop.explain.untouched import untouched
 
 __all__ = ["Judge", "refused"]
 
-FRESH = 12
+FRESH = 3
 """Draws of a random fill over which a probability is averaged; of `average` each fill as often."""
 
 
@@ -103,7 +103,7 @@ class Judge:
         masks, heat = found.masks[at], found.heat[at]
         blank = torch.zeros_like(masks[:, :1])
         image = torch.arange(len(x), device=x.device)
-        together = max(1, 256 * 96 * 96 // x[0, 0].numel())
+        seed, together = self.explainer.seed, max(1, 256 * 96 * 96 // x[0, 0].numel())
         measured: dict[str, Any] = {"p_start": score.probability(x, image)}
         for suffix, fill in (("", self.explainer.fill), ("_second", self.second)):
             over = fill.over(x, index)
@@ -114,10 +114,12 @@ class Judge:
             measured[f"p_blank{suffix}"] = _probability(score, over, blank, draws)[:, 0]
             for name, curve in (("deletion", deletion), ("insertion", insertion)):
                 measured[f"{name}{suffix}"] = curve(
-                    heat, score, over, index, seed=self.explainer.seed, together=together
+                    heat, score, over, index, seed=seed, draws=draws, together=together
                 )
             if not suffix:
-                measured["box_scores"] = box_scores(heat, score, over, together=together)
+                measured["box_scores"] = box_scores(
+                    heat, score, over, draws=draws, together=together
+                )
         return measured
 
     @torch.no_grad()
