@@ -5,9 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from rich.progress import TaskID
 from torch import Tensor
 
 from ibdrop import build
@@ -18,18 +20,24 @@ from ibdrop.cli.network import reload, writing
 from ibdrop.cli.places import named, other_data, place_for, say, tell
 from ibdrop.data.picture_file import SUFFIXES
 from ibdrop.errors import ConfigError, RunError
+from ibdrop.explain.attributions import ATTRIBUTIONS
 from ibdrop.files import read_csv
 from ibdrop.learning.progress import bar
 from ibdrop.learning.tasks import task_of
-from ibdrop.runs.explain import Settings, Watch, method
+from ibdrop.runs.explain import Settings, Watch, fill_names, method
+from ibdrop.runs.explain import arguments as method_arguments
 from ibdrop.runs.explain import explain as carry_out
 from ibdrop.runs.folder import Run
+from ibdrop.runs.judging import refused
 from ibdrop.runs.selection import Chosen, Selector, class_number, of_files
 
 __all__ = ["explain"]
 
 IMAGES = 6
 """Images that are explained where nobody says how many."""
+
+QUALITY_IMAGES = 1000
+"""Images that are measured where nobody says how many; masks take fewer of them."""
 
 WAYS = {
     "index": "--index",
@@ -64,7 +72,7 @@ def explain(arguments: Namespace) -> int:
     other = other_data(arguments.changes)
     folder = place_for(run, arguments.output, other)
     if arguments.quality:
-        return _quality(run, trained, arguments, settings, folder, options.progress)
+        return _quality(run, trained, arguments, settings, way, folder, options.progress)
     chosen = _chosen(run, trained, arguments, way, not other)
     files = _explained(trained, chosen, settings, arguments.target, folder, options.progress)
     tell(run, files)
@@ -76,11 +84,39 @@ def _quality(
     trained: Trained,
     arguments: Namespace,
     settings: Settings,
+    way: str | None,
     folder: Path,
     shown: bool,
 ) -> int:
-    """Measures masks, KL maps and baselines on many images."""
-    raise NotImplementedError
+    """Measures masks, KL maps and baselines on many rightly classified images."""
+    from ibdrop.runs.explanation_maps import METHODS
+    from ibdrop.runs.explanation_quality import quality
+
+    if way:
+        raise ConfigError([f"--quality: takes right images of all classes, not {WAYS[way]}"])
+    first, second = fill_names(settings, trained)
+    captum = find_spec("captum") is not None
+    if arguments.baselines and not captum:
+        say("note   without captum there are no baselines; `pip install 'ibdrop[captum]'`")
+    baselines = arguments.baselines and captum
+    names = [name for name in METHODS if baselines or name not in ATTRIBUTIONS]
+    changed = method_arguments(settings)
+    if settings.preset:
+        changed["preset"] = settings.preset
+    with writing(folder), _watched(shown) as watch, refused():
+        folder.mkdir(parents=True, exist_ok=True)
+        files = quality(
+            trained,
+            folder,
+            images=arguments.images or QUALITY_IMAGES,
+            methods=names,
+            fill=first,
+            second=(second,),
+            changes={settings.method: changed} if changed else {},
+            progress=lambda what, share: watch("quality", round(1000 * share), 1000),
+        )
+    tell(run, files)
+    return 0
 
 
 def _picture(arguments: Namespace, settings: Settings, way: str | None) -> int:
@@ -202,11 +238,13 @@ def _is_picture(text: str) -> bool:
 def _watched(shown: bool) -> Iterator[Watch]:
     """Draws a bar for each thing that is done."""
     with bar(shown=shown) as progress:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def watch(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = progress.add_task(what, total=total, figures="")
-            progress.update(tasks[what], completed=done)  # type: ignore[arg-type]
+            progress.update(tasks[what], completed=done)
 
         yield watch
+        for task in tasks.values():
+            progress.update(task, completed=progress.tasks[task].total)
