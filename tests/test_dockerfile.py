@@ -209,3 +209,20 @@ def test_hadolint_has_nothing_to_say(checkout: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_page_names_every_argument_volume_and_folder(
+    dockerfile: DockerfileParser, final_stage: list[dict[str, str]], checkout: Path
+) -> None:
+    page = (checkout / "docs" / "docker.md").read_text()
+    named = {v.partition("=")[0] for v in values(dockerfile.structure, "ARG")}
+    folders = [v for volume in values(final_stage, "VOLUME") for v in json.loads(volume)]
+    for word in (*named, *VARIABLES.split(), *folders):
+        assert f"`{word}`" in page, word
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the check is a script of bash")
+def test_the_check_of_the_image_is_sound(checkout: Path) -> None:
+    script = checkout / "tools" / "check-image.sh"
+    subprocess.run(["bash", "-n", str(script)], check=True, timeout=60)
+    assert script.stat().st_mode & 0o111

@@ -118,9 +118,11 @@ else
     [[ $status == 2 ]]
 fi
 step "a tiny run, as that user"
-inside "$stranger" ibdrop train trainer=smoke output_dir=/outputs/smoke
-step "its files are that user's"
-inside "$stranger" sh -c 'find /outputs/smoke | wc -l; ! find /outputs/smoke ! -user 12345 | grep .'
+inside "$stranger" ibdrop train trainer=smoke
+step "an explanation of it"
+inside "$stranger" ibdrop explain latest --index 0 --steps 5
+step "their files are that user's"
+inside "$stranger" sh -c 'find /outputs -type f | wc -l; ! find /outputs -mindepth 1 ! -user 12345 | grep .'
 step "the extras ($extras) are there"
 inside "$stranger" python -c 'import importlib, sys
 for name in filter(None, sys.argv[1].split(",")):
