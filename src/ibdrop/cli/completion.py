@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import io
 import os
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ Keep it:
 Next: type `ibdrop train noise=` and press the tabulator key."""
 
 WORDS = {"data": ("list", "fetch", "show"), "completion": tuple(SCRIPTS)}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 FOLDERS = (
     "evaluate",
     "rank",
@@ -109,7 +111,9 @@ def _found(before: Sequence[str], last: str, typed: str, words: Sequence[str]) -
     if before[0] == "train":
         return _hydra(typed.replace("train", "", 1), words)
     if before[0] in FOLDERS:
-        return _folders(last)
+        flags = _flags(before, last)
+        pictures = _pictures(last) if before[0] == "explain" and flags is None else []
+        return [*_folders(last), *pictures] if flags is None else flags
     return [word for word in WORDS.get(before[0], ()) if word.startswith(last)]
 
 
@@ -122,6 +126,26 @@ def _hydra(typed: str, words: Sequence[str]) -> list[str]:
     with contextlib.redirect_stdout(answer):
         train(words)
     return sorted(answer.getvalue().split())
+
+
+def _flags(before: Sequence[str], last: str) -> list[str] | None:
+    """Flags that begin so, or the choices of the flag before; `None` where neither is typed."""
+    from ibdrop.cli.runs import parser
+
+    actions = {flag: a for a in parser(before[0])._actions for flag in a.option_strings}
+    choices = actions[before[-1]].choices if before[-1] in actions else None
+    if choices:
+        return [word for word in map(str, choices) if word.startswith(last)]
+    return [flag for flag in actions if flag.startswith(last)] if last.startswith("-") else None
+
+
+def _pictures(last: str) -> list[str]:
+    """Picture files whose names begin so."""
+    head, slash, tail = last.rpartition("/")
+    parent = Path(f"{head}/" if slash else ".").expanduser()
+    found = parent.glob(f"{glob.escape(tail)}*") if parent.is_dir() else ()
+    names = [path.name for path in found if path.suffix.lower() in SUFFIXES]
+    return sorted(f"{head}{slash}{name}" for name in names)
 
 
 def _folders(last: str) -> list[str]:

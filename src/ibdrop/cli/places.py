@@ -48,7 +48,10 @@ def tell(run: Run, files: Sequence[Path]) -> None:
     if own:
         from ibdrop.runs.report import report as write_report
 
-        known = [*(run.record.get("artifacts") or []), *map(str, own)]
+        before = [
+            name for name in run.record.get("artifacts") or [] if (run.folder / name).exists()
+        ]
+        known = [*before, *map(str, own)]
         run.update(artifacts=list(dict.fromkeys(known)))
         say(f"report {write_report(run.folder)}")
 
