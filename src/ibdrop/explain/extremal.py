@@ -8,16 +8,24 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ibdrop.explain.base import PAPER_SIDE, Explanation, Method, Perturbation, Score
-from ibdrop.explain.smooth import MaxConvolution, blurred
+from ibdrop.explain.area import area_penalty
+from ibdrop.explain.base import Explanation, Method, Perturbation, Score
+from ibdrop.explain.blur import blurred, to_pixels
+from ibdrop.explain.smooth import MaxConvolution
 
-__all__ = ["AREAS", "Extremal", "ExtremalGame", "area_penalty"]
+__all__ = ["AREAS", "Extremal", "ExtremalGame"]
 
 ExtremalGame = Literal["deletion", "preservation", "dual"]
 """`deletion` deletes the area and lowers the score; `preservation` keeps the area, deletes the
 rest and raises it; `dual` does both with one mask."""
 
 AREAS = (0.025, 0.05, 0.1, 0.2)
+
+PAPER_STEPS = 800
+"""Rates are given for so many steps; with fewer, each step goes as much further."""
+
+NEAR = 0.02
+"""Areas are centred only once they are so near; what the start lacks must not add up."""
 
 
 class Extremal(Method):
@@ -32,23 +40,31 @@ class Extremal(Method):
     has :math:`s(\Phi(1 - e)) - s(\Phi(e))`. So `areas` are what is deleted, or what is kept. The
     masks of all images and areas are sought at once, and none depends on another.
 
-    The published reward is the logit, or its margin over the best other class; probabilities
-    are small beside :math:`\lambda`, and the area settles before they can choose the place.
-    Where pixels are equal at the threshold of the sort they share it evenly, so that a flat
-    start prefers no corner.
+    The published reward is the logit, or its margin over the best other class, as it is. Here
+    any score will do, since it is multiplied such that the whole image and the wholly deleted
+    one are `span` apart: :math:`\lambda` then means the same for probabilities and logits.
+    Where pixels are equal at the threshold of the sort they share it evenly, and parameters are
+    mirrored at the edge, so that a flat start prefers no corner. Kernels have soft edges, which
+    makes masks larger than asked for by up to 0.02; so the share in :math:`R_a` is lowered or
+    raised, by `centring` times the error in each step, until the mean of :math:`e` is
+    :math:`a`.
 
     Arguments:
         areas: Areas :math:`a` as shares of the picture.
         game: See `ExtremalGame`. Masks of `dual` keep, as those of `preservation`.
-        steps: Steps of stochastic gradient descent.
-        lr: The learning rate.
+        steps: Steps of gradient descent. With fewer than 800 each goes as much further: `lr` and
+            `centring` are multiplied by 800 / `steps`, and `growth` is raised to that power.
+        lr: The learning rate with 800 steps.
         momentum: The momentum.
         dampening: The dampening of the momentum.
         weight: The weight :math:`\lambda_0` of the area.
-        growth: The factor :math:`g` by which it grows in each step.
+        growth: The factor :math:`g` by which it grows in each of 800 steps.
         grid: Pixels between parameters, of a picture of 224; rounded to whole ones here.
         radius: The radius of the kernel in pixels of a picture of 224.
         temperature: The inverse temperature of the smooth maximum.
+        span: How far apart the score of the image and of what is left of it when all is deleted
+            are made; 0 leaves the score as it is, as published.
+        centring: How fast the share asked for follows the area reached, per step of 800.
         flip: Whether every second step sees the pictures mirrored, as published; wrong for
             digits, whose mirror images are none.
         smoothing: Width of a Gaussian over the heat, as a share of the short side; 0.09 in the
@@ -80,16 +96,21 @@ class Extremal(Method):
         grid: float = 7.0,
         radius: float = 21.0,
         temperature: float = 20.0,
+        span: float = 100.0,
+        centring: float = 0.005,
         flip: bool = False,
         smoothing: float = 0.0,
         patience: int = 0,
         tolerance: float = 1e-3,
     ) -> None:
-        _check(areas, game, steps, patience, {"lr": lr, "weight": weight, "growth": growth})
+        _check(areas, game, steps, patience)
+        _positive(lr=lr, weight=weight, growth=growth, grid=grid, radius=radius)
+        _not_negative(momentum=momentum, span=span, centring=centring, smoothing=smoothing)
         self.areas, self.game, self.steps = tuple(areas), game, steps
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
         self.weight, self.growth = weight, growth
         self.grid, self.radius, self.temperature = grid, radius, temperature
+        self.span, self.centring = span, centring
         self.flip, self.smoothing = flip, smoothing
         self.patience, self.tolerance = patience, tolerance
 
@@ -110,7 +131,7 @@ class Extremal(Method):
         e = search.effect().detach()
         masks = 1 - e if self.game == "deletion" else e
         width = self.smoothing * min(shape[2:])
-        heat = blurred(e.mean(1, keepdim=True), width)[:, 0]
+        heat = blurred(e.mean(1), width)
         trace, scores = (torch.stack(each) for each in (search.trace, search.scores))
         return Explanation(masks, heat, trace, scores, search.taken, self.areas)
 
@@ -127,21 +148,24 @@ class _Search:
         device: torch.device,
     ) -> None:
         count, height, width = shape[0], shape[2], shape[3]
-        scale = min(height, width) / PAPER_SIDE
+        self.pace = PAPER_STEPS / how.steps
         self.how, self.score, self.perturbation = how, score, perturbation
         self.shape = (count, len(how.areas), height, width)
         like = torch.zeros((), device=device)
-        step = max(1, round(how.grid * scale))
-        radius = how.radius * scale
+        step = max(1, round(to_pixels(how.grid, height, width)))
+        radius = to_pixels(how.radius, height, width)
         self.smooth = MaxConvolution((height, width), step, radius, how.temperature, like)
         masks = count * len(how.areas)
         self.p = torch.ones(masks, *self.smooth.grid, device=device, requires_grad=True)
         self.rule = torch.optim.SGD(
-            [self.p], lr=how.lr, momentum=how.momentum, dampening=how.dampening
+            [self.p], lr=how.lr * self.pace, momentum=how.momentum, dampening=how.dampening
         )
         self.image = torch.arange(count, device=device).repeat_interleave(len(how.areas))
         self.taken = torch.zeros(self.shape[:2], dtype=torch.int64, device=device)
         self.stopped = torch.zeros(self.shape[:2], dtype=torch.bool, device=device)
+        self.areas = torch.tensor(how.areas, device=device)
+        self.share = self.areas.expand(self.shape[:2])
+        self.factor = torch.ones((), device=device)
         self.trace: list[Tensor] = []
         self.scores: list[Tensor] = []
         self.before: Tensor | None = None
@@ -149,16 +173,23 @@ class _Search:
 
     def effect(self) -> Tensor:
         """The masks :math:`e`, with shape (B, A, H, W)."""
-        return self.smooth(self.p).view(self.shape)
+        return self.smooth.cropped(self._whole())
+
+    def _whole(self) -> Tensor:
+        whole = self.smooth.whole(self.p)
+        return whole.view(*self.shape[:2], *whole.shape[1:])
 
     def take(self, step: int) -> None:
         """Takes one step with every mask that has not stopped."""
-        e = self.effect()
+        whole = self._whole()
+        e = self.smooth.cropped(whole)
         if self._settled(e.detach(), step):
             return
         reward, shown = self._reward(e, step)
-        weight = self.how.weight * self.how.growth**step
-        objective = reward + weight * area_penalty(e, self.how.areas)
+        if not step:
+            self.factor = self._factor()
+        weight = self.how.weight * self.how.growth ** (self.pace * step)
+        objective = self.factor * reward + weight * area_penalty(whole, self.share)
         going = ~self.stopped
         self.trace.append(objective.detach().where(going, torch.nan))
         self.scores.append(shown.detach().where(going, torch.nan))
@@ -167,7 +198,28 @@ class _Search:
         self.rule.step()
         with torch.no_grad():
             self.p.clamp_(0, 1).copy_(self.p.where(going.view(-1, 1, 1), old))
+            self._centre(e.detach(), going)
         self.taken += going
+
+    def _centre(self, e: Tensor, going: Tensor) -> None:
+        """Asks for less where a mask is too large, and for more where it is too small."""
+        wrong = e.mean((2, 3)) - self.areas
+        near = going & (wrong.abs() < NEAR)
+        rate = self.how.centring * self.pace
+        self.share = (self.share - rate * wrong * near).clamp_(1e-4, 1)
+
+    @torch.no_grad()
+    def _factor(self) -> Tensor:
+        """What the reward is multiplied by, with shape (B, 1)."""
+        if not self.how.span:
+            return torch.ones((), device=self.p.device)
+        count, _, height, width = self.shape
+        kept = torch.ones(count, 1, height, width, device=self.p.device)
+        image = torch.arange(count, device=self.p.device)
+        first, last = (self.score(self.perturbation(m, 0)[:, 0], image) for m in (kept, 0 * kept))
+        between = (first - last).abs()
+        least = 0.01 * torch.maximum(first.abs(), last.abs()).clamp_min(1e-6)
+        return (self.how.span / between.maximum(least))[:, None]
 
     def _reward(self, e: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """What is to fall, and the score to report, both with shape (B, A)."""
@@ -198,39 +250,7 @@ class _Search:
         return self.done
 
 
-def area_penalty(e: Tensor, areas: Sequence[float]) -> Tensor:
-    r"""How far masks are from being 1 on a share of the picture and 0 on the rest.
-
-    .. math:: R_a(e) = \frac{1}{HW} \Bigl(\sum_u e_u^2 - 2 \sum_{j > (1 - a) HW} \mathrm{sort}(e)_j
-              + a HW\Bigr)
-
-    which is the mean squared distance of the sorted values to a step; a share that is no whole
-    number of pixels takes part of one. Pixels equal to the threshold share what is left evenly.
-
-    Arguments:
-        e: Masks in [0, 1], with shape :math:`(B, A, H, W)`.
-        areas: The area :math:`a` of each, of length :math:`A`.
-
-    Returns:
-        The penalties, with shape :math:`(B, A)`.
-    """
-    flat = e.flatten(2)
-    total = flat.shape[2]
-    share = torch.tensor(areas, device=e.device, dtype=e.dtype) * total
-    with torch.no_grad():
-        ranks = [min(total, max(1, total - int(area * total))) for area in areas]
-        threshold = torch.stack(
-            [flat[:, a].kthvalue(rank, dim=1).values for a, rank in enumerate(ranks)], 1
-        )
-        above, tied = flat > threshold[..., None], flat == threshold[..., None]
-        part = (share - above.sum(2)) / tied.sum(2)
-        wanted = torch.where(tied, part[..., None], above.to(e.dtype))
-    return ((flat.square() - 2 * wanted * flat).sum(2) + share) / total
-
-
-def _check(
-    areas: Sequence[float], game: str, steps: int, patience: int, positive: dict[str, float]
-) -> None:
+def _check(areas: Sequence[float], game: str, steps: int, patience: int) -> None:
     if not areas or not all(0 < area < 1 for area in areas):
         raise ValueError(
             f"areas are {list(areas)}; give one or more shares of the picture, each between 0"
@@ -240,6 +260,15 @@ def _check(
         raise ValueError(f"game={game}: must be one of {', '.join(get_args(ExtremalGame))}.")
     if steps < 1 or patience < 0:
         raise ValueError(f"steps={steps}, patience={patience}: must be at least 1, and 0 or more.")
-    for name, value in positive.items():
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
         if not value > 0:
             raise ValueError(f"{name} is {value:g}; it must be above 0.")
+
+
+def _not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name} is {value:g}; it must be 0 or more.")

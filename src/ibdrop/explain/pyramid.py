@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ibdrop.explain.base import PAPER_SIDE, Fill, Perturbation
-from ibdrop.explain.smooth import blurred
+from ibdrop.explain.base import Fill, Perturbation
+from ibdrop.explain.blur import blurred, to_pixels
+from ibdrop.explain.fills import moved
 
 __all__ = ["Pyramid"]
 
@@ -42,9 +43,9 @@ class Pyramid(Fill):
         self.sigma, self.levels = sigma, levels
 
     def over(self, x: Tensor, index: Tensor) -> Perturbation:
-        widest = self.sigma * min(x.shape[2:]) / PAPER_SIDE
+        widest = to_pixels(self.sigma, *x.shape[2:])
         widths = [widest * level / (self.levels - 1) for level in range(self.levels)]
-        return _Levels(torch.stack([blurred(x, width) for width in widths], 1))
+        return _Levels(torch.stack([blurred(x, width) if width else x for width in widths], 1))
 
 
 class _Levels:
@@ -60,17 +61,3 @@ class _Levels:
         place = lower.long()[:, :, None].expand(-1, -1, *levels.shape[2:])
         sharp, soft = (levels.gather(1, place + more) for more in (0, 1))
         return torch.lerp(sharp, soft, (depth - lower)[:, :, None])
-
-
-def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
-    r"""Moves pictures down and right by whole pixels; the edge is repeated.
-
-    Arguments:
-        pictures: Pictures, with shape :math:`(\dots, H, W)`.
-        shift: Pixels down and right.
-    """
-    for axis, by in zip((-2, -1), shift, strict=True):
-        if by:
-            place = torch.arange(pictures.shape[axis], device=pictures.device) - by
-            pictures = pictures.index_select(axis, place.clamp_(0, len(place) - 1))
-    return pictures

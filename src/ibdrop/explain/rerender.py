@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ibdrop.data.base import ImageSet
 from ibdrop.explain.base import Fill, Perturbation
-from ibdrop.explain.pyramid import moved
+from ibdrop.explain.fills import Blend
 
 __all__ = ["Rerender"]
 
@@ -41,27 +41,22 @@ class Rerender(Fill):
         self.images, self.draws = images, draws
 
     def over(self, x: Tensor, index: Tensor) -> Perturbation:
-        found = _Redrawn(self.images, self.draws, x, index.cpu())
-        found.rendering(0)
-        return found
+        drawn = _Redrawn(self.images, self.draws, x, index.cpu())
+        drawn(0)
+        return Blend(x, drawn)
 
 
 class _Redrawn:
-    """Certain images with their renderings, made when they are wanted and kept as bytes."""
+    """Renderings of certain images, made when they are wanted and kept as bytes."""
 
     def __init__(self, images: ImageSet, draws: int, x: Tensor, index: Tensor) -> None:
         self.images, self.draws = images, draws
         self.x, self.index = x, index
         self.made: dict[int, Tensor] = {}
 
-    def __call__(self, m: Tensor, step: int, shift: tuple[int, int] = (0, 0)) -> Tensor:
+    def __call__(self, step: int) -> Tensor:
+        """What fills these images at a step, as pixels in [0, 1] of shape (B, C, H, W)."""
         number = step % self.draws if step >= 0 else self.draws - step - 1
-        m = m[:, :, None]
-        image, fill = (moved(each, shift)[:, None] for each in (self.x, self.rendering(number)))
-        return m * image + (1 - m) * fill
-
-    def rendering(self, number: int) -> Tensor:
-        """Draw `number` of these images as pixels in [0, 1], with shape (B, C, H, W)."""
         if number not in self.made:
             drawn = self.images.clutter(self.index, number).to(self.x.device)
             if drawn.shape != self.x.shape:

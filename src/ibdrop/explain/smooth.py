@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["REACH", "MaxConvolution", "blurred", "kernel"]
+__all__ = ["REACH", "MaxConvolution", "kernel"]
 
 REACH = 1.25
 """Kernels end at so many radii, where they have fallen to :math:`e^{-9/2}`, about 1 %."""
@@ -49,6 +49,8 @@ class MaxConvolution:
 
     over the parameters :math:`p_i` within reach of pixel :math:`u`; they lie in the middle of
     cells of `step` by `step` pixels. The softmax weights turn the sum into a smooth maximum.
+    Beyond the edge the parameters are mirrored, so that those near it have as much influence as
+    all others: without, any pressure on the area leaves corners and edges behind.
 
     Arguments:
         size: Height and width of the masks in pixels.
@@ -88,11 +90,21 @@ class MaxConvolution:
         Returns:
             Masks in [0, 1], with shape :math:`(N, H, W)`.
         """
+        return self.cropped(self.whole(p))
+
+    def whole(self, p: Tensor) -> Tensor:
+        """Makes masks of whole cells, which may stick out by less than one on all sides."""
+        p = _mirrored(_mirrored(p, self.table.reach, 1), self.table.reach, 2)
         most = CPU_CHUNK if p.device.type == "cpu" else CUDA_CHUNK
         count = max(1, most // (len(self.table.offsets) * self.size[0] * self.size[1]))
         phases = torch.cat([self._phases(part) for part in p.split(count)])
-        whole = F.pixel_shuffle(phases, self.step)[:, 0]
-        return whole[:, : self.size[0], : self.size[1]]
+        return F.pixel_shuffle(phases, self.step)[:, 0]
+
+    def cropped(self, whole: Tensor) -> Tensor:
+        """Cuts masks of whole cells to their size, of shape (..., H, W)."""
+        height, width = self.size
+        top, left = (whole.shape[-2] - height) // 2, (whole.shape[-1] - width) // 2
+        return whole[..., top : top + height, left : left + width]
 
     def _phases(self, p: Tensor) -> Tensor:
         phases: Tensor = _SmoothMaximum.apply(p, self.table, self.temperature)
@@ -134,67 +146,47 @@ class _SmoothMaximum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, p: Tensor, table: _Table, temperature: float) -> Tensor:
-        v, w = _terms(p, table, temperature)
+    def forward(ctx: Any, padded: Tensor, table: _Table, temperature: float) -> Tensor:
+        v, w = _terms(padded, table, temperature)
         total = w.sum(1)
         m = v.mul_(w).sum(1) / total
-        ctx.save_for_backward(p, m, total)
+        ctx.save_for_backward(padded, m, total)
         ctx.table, ctx.temperature = table, temperature
         return m
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        p, m, total = ctx.saved_tensors
+        padded, m, total = ctx.saved_tensors
         table: _Table = ctx.table
-        v, w = _terms(p, table, ctx.temperature)
+        v, w = _terms(padded, table, ctx.temperature)
         slope = v.sub_(m[:, None]).mul_(ctx.temperature).add_(1).mul_(w)
         slope.mul_((grad / total)[:, None])
         parts = torch.einsum("nophw,op->nohw", slope, table.k)
-        height, width = p.shape[1:]
-        found = F.pad(torch.zeros_like(p), (table.reach,) * 4)
+        height, width = m.shape[2:]
+        found = torch.zeros_like(padded)
         for (down, right), part in zip(table.offsets, parts.unbind(1), strict=True):
             top, left = table.reach + down, table.reach + right
             found[:, top : top + height, left : left + width] += part
-        inner = slice(table.reach, -table.reach)
-        return found[:, inner, inner], None, None
+        return found, None, None
 
 
-def _terms(p: Tensor, table: _Table, temperature: float) -> tuple[Tensor, Tensor]:
+def _mirrored(p: Tensor, reach: int, axis: int) -> Tensor:
+    """Repeats parameters beyond both ends of an axis, as in a mirror at the edge."""
+    length = p.shape[axis]
+    parts = [p]
+    while sum(part.shape[axis] for part in parts) < length + 2 * reach:
+        parts = [p.flip(axis), *parts, p.flip(axis)]
+        p = p.flip(axis)
+    whole = torch.cat(parts, axis)
+    return whole.narrow(axis, (whole.shape[axis] - length) // 2 - reach, length + 2 * reach)
+
+
+def _terms(padded: Tensor, table: _Table, temperature: float) -> tuple[Tensor, Tensor]:
     """The terms k p and their weights, not yet normalised, of shape (N, O, P, h, w)."""
-    height, width = p.shape[1:]
-    # A kernel is at least 1 % where it counts, so this stays far below every term that does.
-    padded = F.pad(p, (table.reach,) * 4, value=-1e6)
+    height, width = (length - 2 * table.reach for length in padded.shape[1:])
     tops = [(table.reach + down, table.reach + right) for down, right in table.offsets]
     cells = [padded[:, top : top + height, left : left + width] for top, left in tops]
     near = torch.stack(cells, 1)[:, :, None]
     v = torch.addcmul(table.c[..., None, None], table.k[..., None, None], near)
     return v, v.sub(1).mul_(temperature).exp_()
-
-
-def blurred(x: Tensor, sigma: float) -> Tensor:
-    r"""Blurs with a Gaussian of standard deviation `sigma` pixels; the edge is repeated.
-
-    It is cut at :math:`4 \sigma` and sums to 1, so that flat pictures stay what they are and
-    edges do not darken; `sigma = 0` gives `x` itself.
-
-    Arguments:
-        x: Pictures, with shape :math:`(B, C, H, W)`.
-        sigma: The standard deviation in pixels.
-    """
-    if sigma == 0:
-        return x
-    half = max(1, math.ceil(4 * sigma))
-    place = torch.arange(-half, half + 1, dtype=torch.float64, device=x.device)
-    taps = (-(place / sigma).square() / 2).exp()
-    taps = (taps / taps.sum()).to(x.dtype)
-    for axis in (2, 3):
-        length = x.shape[axis]
-        weights = x.new_zeros(length, length)
-        rows = torch.arange(length, device=x.device)[:, None].expand(-1, len(taps))
-        source = (rows + place.long()).clamp(0, length - 1)
-        weights.view(-1).index_add_(
-            0, (rows * length + source).flatten(), taps.expand(length, -1).flatten()
-        )
-        x = (weights @ x) if axis == 2 else (x @ weights.T)
-    return x
