@@ -31,7 +31,7 @@ def draw_explanation_quality(table: Path) -> Figure:
     rank, mass = ("rank_strokes", "mass_strokes") if strokes else ("rank_box", "energy_padded")
     place = "strokes" if strokes else "box"
     names = [row["method"] for row in rows if row["network"] == "trained"]
-    figure = Figure(figsize=(WIDTH, 1.5 + PITCH * max(3, len(names))))
+    figure = Figure(figsize=(WIDTH, 1.75 + PITCH * max(3, len(names))))
     one, two = figure.subplots(1, 2, sharey=True)
     _panel(one, rows, rank)
     _panel(two, rows, mass)
@@ -40,7 +40,7 @@ def draw_explanation_quality(table: Path) -> Figure:
     two.set(title="Mass accuracy", xlabel=f"share of the heat on the {where}")
     trained = [row for row in rows if row["network"] == "trained"]
     one.set_yticks(range(len(names)), [_label(row) for row in trained])
-    figure.legend(*_legend(), loc="outside lower center", ncols=6, handlelength=1.4)
+    figure.legend(*_legend(), loc="outside lower center", ncols=3, handlelength=1.4)
     return figure
 
 
@@ -59,10 +59,10 @@ def _panel(axes: Axes, rows: list[dict[str, str]], measure: str) -> None:
         elif row["network"] in OTHERS and y is not None:
             colour, marker = OTHERS[row["network"]]
             style: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white"}
-            axes.plot(_value(row, measure), y, marker, color=colour, zorder=4, **style)
+            axes.plot(_value(row, measure), y, marker, color=colour, zorder=4, clip_on=False, **style)
     uniform = next(row for row in rows if row["source"] == "floor uniform")
     axes.axvline(_value(uniform, measure), color=GREY, linewidth=1.1, linestyle=":", zorder=1)
-    axes.set(xlim=(0, 1.0), ylim=(len(trained) - 0.4, -0.6))
+    axes.set(xlim=(0, 1.02), ylim=(len(trained) - 0.4, -0.6))
     axes.grid(False, axis="y")
 
 
