@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ibdrop.artifacts import explanations_tiles as tiles
 from ibdrop.artifacts.explanations_content import Shown, percent, spoken
 from ibdrop.artifacts.explanations_tiles import Tile
-from ibdrop.artifacts.plotting import INK, RED, WIDTH, number, sheet, shorten, styled
+from ibdrop.artifacts.plotting import GREY, INK, RED, WIDTH, number, sheet, shorten, styled
 
 __all__ = ["MOST", "draw_overview", "layer_shown"]
 
@@ -80,6 +80,8 @@ def _title(axes: Axes, images: Sequence[Shown], rows: int) -> None:
         f"in {both} on {row['second_fill']} too"
     )
     axes.text(MARGIN, 0.34, text, fontsize=9.5, va="top")
+    settings = shorten(row["settings"], 60)
+    axes.text(WIDTH - MARGIN, 0.13, settings, color=GREY, fontsize=8, ha="right", va="top")
 
 
 def _works(shown: Shown, column: str) -> bool:

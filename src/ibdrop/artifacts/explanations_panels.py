@@ -90,10 +90,10 @@ def _areas(axes: Axes, shown: Shown) -> None:
     order = np.argsort(arrays["box_areas"], kind="stable")
     areas, scores = 100 * arrays["box_areas"][order], 100 * arrays["box_scores"][order]
     axes.plot(areas, scores, color=GREY, marker=".", markersize=3, linewidth=1.1, label="boxes")
-    least, smallest = min(-4.0, 1.1 * float(np.nan_to_num(scores).min())), float(areas.min())
+    least, smallest = float(np.nan_to_num(scores).min()), float(areas.min())
     for which, colour, marker in (("optimised", BLUE, "o"), ("second", ORANGE, "D")):
         points = np.array([_left(row, which) for row in shown.rows])
-        least = min(least, 1.1 * float(np.nan_to_num(points[:, 1]).min()))
+        least = min(least, float(np.nan_to_num(points[:, 1]).min()))
         smallest = min(smallest, *(area for area in points[:, 0] if area > 0.05), 100.0)
         fill = shown.rows[0]["fill" if which == "optimised" else "second_fill"]
         axes.plot(
@@ -101,12 +101,15 @@ def _areas(axes: Axes, shown: Shown) -> None:
             points[:, 1],
             color=colour,
             marker=marker,
-            markersize=4.5,
+            markersize=6 if which == "second" else 4.5,
+            fillstyle="none" if which == "second" else "full",
             linewidth=1.2 if len(points) > 1 else 0,
             label=f"mask, {fill}",
         )
     axes.set_title("Area against score", fontsize=9.5)
-    axes.set(ylim=(max(least, -60), 104), xscale="log", xlim=(min(0.4, 0.7 * smallest), 115))
+    axes.set(
+        ylim=(max(1.15 * least, -60) - 4, 104), xscale="log", xlim=(min(0.4, 0.7 * smallest), 115)
+    )
     axes.set_xticks([1, 10, 100], ["1", "10", "100"])
     verb = "deleted" if shown.deletes else "kept"
     axes.set_xlabel(f"area {verb} in %", fontsize=SMALL, labelpad=1)

@@ -11,7 +11,7 @@ from ibdrop.artifacts import explanations_tiles as tiles
 from ibdrop.artifacts.explanations_content import Shown, percent, spoken
 from ibdrop.artifacts.explanations_panels import PANELS, panels
 from ibdrop.artifacts.explanations_tiles import Tile
-from ibdrop.artifacts.plotting import INK, RED, WIDTH, number, sheet, shorten, styled
+from ibdrop.artifacts.plotting import GREY, INK, RED, WIDTH, number, sheet, shorten, styled
 
 __all__ = ["change", "draw_explanation", "named"]
 
@@ -63,6 +63,9 @@ def _title(axes: Axes, shown: Shown) -> None:
     if row["adversarial"] == "True":
         text = "adversarial: the second fill disagrees"
         axes.text(WIDTH - MARGIN, 0.12, text, color=RED, weight="bold", ha="right", va="top")
+    else:
+        settings = shorten(row["settings"], 60)
+        axes.text(WIDTH - MARGIN, 0.13, settings, color=GREY, fontsize=8, ha="right", va="top")
 
 
 def change(row: dict[str, str]) -> str:
@@ -108,7 +111,7 @@ def _several(rows: list[list[Tile]], shown: Shown) -> None:
     tiles.heat_over(rows[1][0], arrays["images"], arrays["heat"], box)
     tiles.own_scale(rows[2][0], arrays["heat"], box)
     rows[1][0].below("heat over the image")
-    rows[2][0].below(f"heat, {_smallest(shown.result)}")
+    rows[2][0].below(_smallest(shown.result))
     for area, row in enumerate(shown.rows):
         column = [line[area + 1] for line in rows]
         column[0].above(f"mask, {percent(row['asked_area'])}" if row["asked_area"] else "mask")
@@ -116,8 +119,8 @@ def _several(rows: list[list[Tile]], shown: Shown) -> None:
         column[0].below(_area(row, shown))
         for place, which in ((column[1], ""), (column[2], "_second")):
             tiles.image(place, arrays[f"composites{which}"][area])
-            fill = f"{row['second_fill']} (second)" if which else row["fill"]
-            words = f"{fill}: {_probability(row, which)}"
+            fill = f"second, {row['second_fill']}" if which else row["fill"]
+            words = f"{fill}: {percent(row['p_second' if which else 'p_optimised'])}"
             place.below(words, color=_alarm(row, which))
 
 
@@ -126,7 +129,7 @@ def _input(tile: Tile, shown: Shown) -> None:
     tile.above("image")
     tiles.image(tile, shown.arrays["images"], shown.arrays.get("boxes"))
     wrong = row["label"] not in ("", row["prediction"])
-    tile.below(f"{named(row)}, p = {percent(row['p_start'])}", color=RED if wrong else INK)
+    tile.below(f"{named(row)}, {_p(row['p_start'])}", color=RED if wrong else INK)
 
 
 def _area(row: dict[str, str], shown: Shown) -> str:
@@ -144,7 +147,12 @@ def _fill(row: dict[str, str], which: str) -> str:
 
 
 def _probability(row: dict[str, str], which: str) -> str:
-    return f"p = {percent(row['p_second' if which else 'p_optimised'])}"
+    return _p(row["p_second" if which else "p_optimised"])
+
+
+def _p(share: str) -> str:
+    text = percent(share)
+    return f"p {text}" if text[0] in "<>" else f"p = {text}"
 
 
 def _alarm(row: dict[str, str], which: str) -> str:
