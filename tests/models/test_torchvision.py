@@ -19,7 +19,7 @@ from ibdrop.noise.baselines import NoNoise
 
 SMALL = "squeezenet1_1"
 FETCH = "torchvision.models._api.load_state_dict_from_url"
-URL = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
+URL = models.get_model_weights(SMALL)["IMAGENET1K_V1"].url
 
 
 def network(
