@@ -170,6 +170,8 @@ def heatmap(arguments: Namespace) -> int:
 
 def explain(arguments: Namespace) -> int:
     """`ibdrop explain`: masks of what makes the class of an image."""
+    if not Path(arguments.run).expanduser().is_file() and "." not in Path(arguments.run).name:
+        Run.open(folder_of(arguments.run))  # Says what is no run before torch is loaded.
     from ibdrop.cli.explain import explain as carry_out
 
     return carry_out(arguments)
