@@ -20,6 +20,9 @@ __all__ = ["draw_errors", "draw_quantities"]
 
 Row = dict[str, str]
 
+SIZES = (5.0, 2.8, 1.8)
+"""Of points, the first setting's the largest: cosines of nets that differ in scale coincide."""
+
 
 @styled
 def draw_errors(table: Path) -> Figure:
@@ -64,8 +67,8 @@ def draw_quantities(table: Path, names: Sequence[str]) -> Figure:
         axes.set_xlabel("layer $l$")
     for line, name in zip(grid, names, strict=True):
         for axes, depth in zip(line, depths, strict=True):
-            for setting, colour in colours.items():
-                _layers(axes, _of(rows, depth, setting), name, colour)
+            for place, (setting, colour) in enumerate(colours.items()):
+                _layers(axes, _of(rows, depth, setting), name, colour, SIZES[min(place, 2)])
         line[0].set_ylabel(PANELS[name][1])
         for axes in line:
             span(axes, name)
@@ -93,10 +96,10 @@ def _curves(axes: Axes, rows: Sequence[Row], colour: str) -> None:
     axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _layers(axes: Axes, rows: Sequence[Row], name: str, colour: str) -> None:
+def _layers(axes: Axes, rows: Sequence[Row], name: str, colour: str, size: float) -> None:
     layers, low, middle, high = _over_seeds(rows, name)
     axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(layers, middle, "o", color=colour, markersize=3, alpha=0.8)
+    axes.plot(layers, middle, "o", color=colour, markersize=size)
     for segment in dict.fromkeys(row["segment"] for row in rows):
         part = [row for row in rows if row["segment"] == segment]
         places, _, expected, _ = _over_seeds(part, f"{name}_predicted")
