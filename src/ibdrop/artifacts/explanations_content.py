@@ -64,6 +64,12 @@ class Shown(NamedTuple):
         return self.rows[self.best]
 
     @property
+    def slimness(self) -> float:
+        """Height over width of the image, at most 1: how tall a tile must be for its width."""
+        height, width = self.arrays["images"].shape[1:]
+        return float(min(1.0, height / width))
+
+    @property
     def deletes(self) -> bool:
         """Whether the masks delete the least, and not keep it."""
         return self.rows[0]["game"] == "deletion"

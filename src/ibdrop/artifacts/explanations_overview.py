@@ -40,14 +40,16 @@ def draw_overview(images: Sequence[Shown]) -> Figure:
     columns = 4 + (layer is not None) + len(baselines)
     pitch = min(WIDEST, (WIDTH - LEFT - MARGIN) / columns)
     top = HEAD + NAMES
-    figure, axes = sheet(WIDTH, top + len(rows) * (pitch + BELOW) + FOOT)
+    tall = (pitch - GAP) * images[0].slimness
+    step = tall + GAP + BELOW
+    figure, axes = sheet(WIDTH, top + len(rows) * step + FOOT * (layer is not None))
     _title(axes, images, len(rows))
     _names(axes, images[0], layer, pitch)
     most = max((float(row.arrays[f"kl_{layer}"].max()) for row in rows if layer), default=0.0)
     colours = None
     for place, shown in enumerate(rows):
-        y = top + place * (pitch + BELOW)
-        line = [Tile(axes, LEFT + n * pitch, y, pitch - GAP) for n in range(columns)]
+        y = top + place * step
+        line = [Tile(axes, LEFT + n * pitch, y, pitch - GAP, tall) for n in range(columns)]
         _words(line[0], shown)
         _perturbed(line[:4], shown)
         if layer:
@@ -55,7 +57,7 @@ def draw_overview(images: Sequence[Shown]) -> Figure:
         for tile, name in zip(line[columns - len(baselines) :], baselines, strict=True):
             tiles.own_scale(tile, shown.arrays[f"baseline_{name}"], shown.arrays.get("boxes"))
     if colours is not None:
-        at = (LEFT + 4 * pitch + 0.04, top + len(rows) * (pitch + BELOW) + 0.06, pitch - 0.15)
+        at = (LEFT + 4 * pitch + 0.04, top + len(rows) * step + 0.06, pitch - 0.15)
         tiles.bar(figure, colours, at, "nats per position")
     return figure
 
@@ -80,7 +82,7 @@ def _title(axes: Axes, images: Sequence[Shown], rows: int) -> None:
         f"in {both} on {row['second_fill']} too"
     )
     axes.text(MARGIN, 0.34, text, fontsize=9.5, va="top")
-    settings = shorten(row["settings"], 60)
+    settings = shorten(f"{row['settings']} seed={row['seed']}", 60)
     axes.text(WIDTH - MARGIN, 0.13, settings, color=GREY, fontsize=8, ha="right", va="top")
 
 
@@ -100,7 +102,7 @@ def _names(axes: Axes, shown: Shown, layer: str | None, pitch: float) -> None:
     words += [f"KL map\n{layer}"] if layer else []
     words += [spoken(name).replace(" ", "\n", 1) for name in shown.baselines]
     for column, word in enumerate(words):
-        tile = Tile(axes, LEFT + column * pitch, HEAD + NAMES, pitch - GAP)
+        tile = Tile(axes, LEFT + column * pitch, HEAD + NAMES, pitch - GAP, 0.0)
         tile.above(word, fontsize=8, linespacing=1.05)
 
 
@@ -108,10 +110,10 @@ def _words(tile: Tile, shown: Shown) -> None:
     """Number, class asked for, and what the network takes the image for if that is another."""
     row = shown.result
     wrong = row["prediction"] != row["class"]
-    lines = [f"{row['index']}", shorten(row["class"], 14)]
+    lines = [f"{row['index']}", shorten(row["class"], 13)]
     lines += [f"taken for {shorten(row['prediction'], 8)}"] if wrong else []
     colour = RED if row["label"] not in ("", row["prediction"]) else INK
-    at = (tile.x - 0.08, tile.y + tile.side / 2)
+    at = (tile.x - 0.08, tile.y + tile.tall / 2)
     text = "\n".join(["image " + lines[0], *lines[1:]])
     tile.axes.text(*at, text, ha="right", va="center", fontsize=8, color=colour)
 

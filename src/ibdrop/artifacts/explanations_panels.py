@@ -54,12 +54,14 @@ def _traces(figure: Figure, shown: Shown, place: tuple[float, float, float, floa
     above.set_ylabel("objective", fontsize=SMALL)
     below.set_ylabel(_score(shown.rows[0]["settings"]), fontsize=SMALL)
     below.set_xlabel("step", fontsize=SMALL, labelpad=1)
+    longest = max(len(trace) for trace in shown.traces)
     for axes in (above, below):
+        axes.set_xlim(-0.02 * longest, max(1.0, 1.02 * longest))
+        axes.locator_params(axis="x", nbins=4, integer=True)
         _wide_enough(axes)
         axes.locator_params(axis="y", nbins=3)
         axes.yaxis.set_major_formatter("{x:.3g}")
-        axes.yaxis.set_label_coords(-0.19, 0.5)
-        axes.margins(x=0.02)
+        axes.yaxis.set_label_coords(-0.22, 0.5)
 
 
 def _curve(axes: Axes, shown: Shown, way: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from ibdrop.artifacts.plotting import GREY, INK, RED, WIDTH, number, sheet, shor
 __all__ = ["change", "draw_explanation", "named"]
 
 COLUMNS, MARGIN, GAP = 5, 0.15, 0.1
-HEAD, ABOVE, BELOW, HEADING, BAR = 0.62, 0.22, 0.24, 0.3, 0.36
+HEAD, ABOVE, BELOW, HEADING, BAR = 0.8, 0.22, 0.24, 0.3, 0.36
 
 
 @styled
@@ -29,19 +30,24 @@ def draw_explanation(shown: Shown) -> Figure:
     columns = max(COLUMNS, 1 + len(shown.rows))
     pitch = (WIDTH - 2 * MARGIN) / columns
     rows = 1 if len(shown.rows) == 1 else 3
-    tall, next_row = ABOVE + pitch + BELOW, pitch + BELOW
-    groups = [(shown.layers, tall + HEADING + BAR), (shown.baselines, tall + HEADING)]
-    extra = sum(
-        HEADING * bool(names) + math.ceil(len(names) / columns) * (height - HEADING)
-        for names, height in groups
-    )
+    side = pitch - GAP
+    next_row = side * shown.slimness + GAP + BELOW
+    tall = ABOVE + next_row
+    extra = _height(shown, len(shown.layers), columns, BAR)
+    extra += _height(shown, len(shown.baselines), columns)
     above = tall + (rows - 1) * next_row
     figure, axes = sheet(WIDTH, HEAD + above + PANELS + extra)
     _title(axes, shown)
     y = HEAD
     corners = [
         [
-            Tile(axes, MARGIN + column * pitch, y + row * next_row + ABOVE, pitch - GAP)
+            Tile(
+                axes,
+                MARGIN + column * pitch,
+                y + row * next_row + ABOVE,
+                side,
+                side * shown.slimness,
+            )
             for column in range(columns)
         ]
         for row in range(rows)
@@ -55,17 +61,18 @@ def draw_explanation(shown: Shown) -> Figure:
 
 def _title(axes: Axes, shown: Shown) -> None:
     row = shown.result
-    name = f" ({shorten(row['name'], 40)})" if row["name"] else ""
-    asked = shorten(row["class"], 30)
-    head = f"Image {row['index']}{name}, asked for “{asked}”: {row['game']}, {row['method']}"
+    name = shorten(row["name"], 28) if row["name"] else f"Image {row['index']}"
+    asked = shorten(row["class"], 24)
+    head = f"{name}, asked for “{asked}”: {row['game']}, {row['method']}"
     axes.text(MARGIN, 0.1, head, fontsize=11.5, weight="bold", va="top")
     axes.text(MARGIN, 0.34, change(row), fontsize=9.5, va="top")
-    if row["adversarial"] == "True":
+    settings = shorten(f"{row['settings']} seed={row['seed']}", 60)
+    alarmed = row["adversarial"] == "True"
+    style: dict[str, Any] = {"x": WIDTH - MARGIN, "ha": "right"} if alarmed else {"x": MARGIN}
+    axes.text(y=0.55, s=settings, color=GREY, fontsize=8, va="top", **style)
+    if alarmed:
         text = "adversarial: the second fill disagrees"
-        axes.text(WIDTH - MARGIN, 0.12, text, color=RED, weight="bold", ha="right", va="top")
-    else:
-        settings = shorten(row["settings"], 60)
-        axes.text(WIDTH - MARGIN, 0.13, settings, color=GREY, fontsize=8, ha="right", va="top")
+        axes.text(MARGIN, 0.54, text, color=RED, fontsize=9.5, weight="bold", va="top")
 
 
 def change(row: dict[str, str]) -> str:
@@ -79,13 +86,13 @@ def change(row: dict[str, str]) -> str:
 
 
 def named(row: dict[str, str]) -> str:
-    """What the image is, where known, and what the network takes it for."""
+    """What the image is, where known, and what the network takes it for if that is another."""
     label, predicted = row["label"], row["prediction"]
     if not label:
-        return f"taken for {shorten(predicted, 14)}"
+        return "" if predicted == row["class"] else f"→ {shorten(predicted, 14)}"
     if label == predicted:
-        return shorten(label, 24)
-    return f"{shorten(label, 12)} → {shorten(predicted, 12)}"
+        return shorten(label, 16)
+    return f"{shorten(label, 8)} → {shorten(predicted, 8)}"
 
 
 def _one(rows: list[list[Tile]], shown: Shown) -> None:
@@ -129,7 +136,8 @@ def _input(tile: Tile, shown: Shown) -> None:
     tile.above("image")
     tiles.image(tile, shown.arrays["images"], shown.arrays.get("boxes"))
     wrong = row["label"] not in ("", row["prediction"])
-    tile.below(f"{named(row)}, {_p(row['p_start'])}", color=RED if wrong else INK)
+    words = [word for word in (named(row), _p(row["p_start"])) if word]
+    tile.below(", ".join(words), color=RED if wrong else INK)
 
 
 def _area(row: dict[str, str], shown: Shown) -> str:
@@ -160,29 +168,49 @@ def _alarm(row: dict[str, str], which: str) -> str:
 
 
 def _maps(figure: Figure, axes: Axes, shown: Shown, y: float, columns: int) -> None:
-    pitch = (WIDTH - 2 * MARGIN) / columns
     size, box = shown.arrays["heat"].shape, shown.arrays.get("boxes")
-    if shown.layers:
-        axes.text(MARGIN, y + 0.2, "Information in the layers", weight="bold")
-        y += HEADING
-    for place, layer in enumerate(shown.layers):
+    layers = _row(axes, shown, shown.layers, y, columns, "Information in the layers", BAR)
+    for tile, layer in zip(layers, shown.layers, strict=True):
         nats = shown.arrays[f"kl_{layer}"]
-        line, column = divmod(place, columns)
-        top = y + line * (ABOVE + pitch + BELOW + BAR) + ABOVE
-        tile = Tile(axes, MARGIN + column * pitch, top, pitch - GAP)
         tile.above(f"{layer}  {nats.shape[0]}×{nats.shape[1]}")
         colours = tiles.kl(tile, nats, max(float(nats.max()), 0.01), (size[0], size[1]), box)
         tile.below(f"{number(float(nats.sum()))} nats")
-        bar = (tile.x + 0.1, tile.y + tile.side + 0.24, tile.side - 0.2)
+        bar = (tile.x + 0.1, tile.y + tile.tall + 0.24, tile.side - 0.2)
         tiles.bar(figure, colours, bar, "nats per position")
-    if shown.layers:
-        y += math.ceil(len(shown.layers) / columns) * (ABOVE + pitch + BELOW + BAR)
-    if shown.baselines:
-        axes.text(MARGIN, y + 0.2, "Other attributions, each on a scale of its own", weight="bold")
-        y += HEADING
-    for place, name in enumerate(shown.baselines):
-        line, column = divmod(place, columns)
-        top = y + line * (ABOVE + pitch + BELOW) + ABOVE
-        tile = Tile(axes, MARGIN + column * pitch, top, pitch - GAP)
+    y += _height(shown, len(layers), columns, BAR)
+    heading = "Other attributions, each on a scale of its own"
+    others = _row(axes, shown, shown.baselines, y, columns, heading)
+    for tile, name in zip(others, shown.baselines, strict=True):
         tile.above(shorten(spoken(name), 24))
         tiles.own_scale(tile, shown.arrays[f"baseline_{name}"], box)
+
+
+def _row(
+    axes: Axes,
+    shown: Shown,
+    names: list[str],
+    y: float,
+    columns: int,
+    heading: str,
+    extra: float = 0.0,
+) -> list[Tile]:
+    """Places for maps under a heading, in as many lines as they need."""
+    if names:
+        axes.text(MARGIN, y + 0.2, heading, weight="bold")
+    pitch = (WIDTH - 2 * MARGIN) / columns
+    side = pitch - GAP
+    tall = side * shown.slimness
+    step = ABOVE + tall + GAP + BELOW + extra
+    corners = [divmod(place, columns) for place in range(len(names))]
+    top = y + HEADING + ABOVE
+    return [
+        Tile(axes, MARGIN + column * pitch, top + line * step, side, tall)
+        for line, column in corners
+    ]
+
+
+def _height(shown: Shown, count: int, columns: int, extra: float = 0.0) -> float:
+    """The height of so many maps with their heading in inches."""
+    tall = ((WIDTH - 2 * MARGIN) / columns - GAP) * shown.slimness
+    lines = math.ceil(count / columns)
+    return lines and HEADING + lines * (ABOVE + tall + GAP + BELOW + extra)

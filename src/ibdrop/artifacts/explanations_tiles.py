@@ -28,13 +28,15 @@ class Tile(NamedTuple):
         axes: The axes of the sheet.
         x: Inches from its left edge.
         y: Inches from its upper edge.
-        side: The side in inches.
+        side: The longest that it can be, in inches.
+        tall: Its height in inches, less than `side` where the images are wide.
     """
 
     axes: Axes
     x: float
     y: float
     side: float
+    tall: float
 
     def above(self, text: str, **kwargs: Any) -> None:
         """Writes centred words over the tile."""
@@ -44,12 +46,13 @@ class Tile(NamedTuple):
     def below(self, text: str, **kwargs: Any) -> None:
         """Writes centred words under the tile."""
         style = {"ha": "center", "va": "top", "fontsize": SMALL, "color": INK}
-        at = self.x + self.side / 2, self.y + self.side + 0.045
+        at = self.x + self.side / 2, self.y + self.tall + 0.045
         self.axes.text(*at, text, **{**style, **kwargs})
 
     def put(self, values: Array, **kwargs: Any) -> AxesImage:
         """Puts an image or a map in it."""
-        return put(self.axes, values, (self.x, self.y), self.side, **kwargs)
+        corner = self.x, self.y - (self.side - self.tall) / 2
+        return put(self.axes, values, corner, self.side, **kwargs)
 
 
 def image(tile: Tile, pixels: Array, box: Array | None = None) -> AxesImage:
