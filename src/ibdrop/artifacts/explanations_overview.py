@@ -112,6 +112,10 @@ def _words(tile: Tile, shown: Shown) -> None:
     wrong = row["prediction"] != row["class"]
     lines = [f"{row['index']}", shorten(row["class"], 13)]
     lines += [f"taken for {shorten(row['prediction'], 8)}"] if wrong else []
+    if row["adversarial"] == "True":
+        tile.axes.text(
+            tile.x - 0.08, tile.y + tile.tall, "adversarial", ha="right", fontsize=SMALL, color=RED
+        )
     colour = RED if row["label"] not in ("", row["prediction"]) else INK
     at = (tile.x - 0.08, tile.y + tile.tall / 2)
     text = "\n".join(["image " + lines[0], *lines[1:]])
@@ -130,8 +134,7 @@ def _perturbed(line: Sequence[Tile], shown: Shown) -> None:
     ):
         tiles.image(tile, arrays[f"composites{which}"][area])
         colour = RED if which and alarm else INK
-        word = " adversarial" if which and alarm else ""
-        tile.below(percent(row[column]) + word, fontsize=SMALL, color=colour)
+        tile.below(percent(row[column]), fontsize=SMALL, color=colour)
     tiles.heat_over(line[3], arrays["images"], arrays["heat"], box)
     verb = "deleted" if shown.deletes else "kept"
     line[3].below(f"{percent(row['area'])} {verb}", fontsize=SMALL)
