@@ -58,8 +58,9 @@ def _panel(axes: Axes, rows: list[dict[str, str]], measure: str) -> None:
             _bar(axes, row, measure, place[row["method"]])
         elif row["network"] in OTHERS and y is not None:
             colour, marker = OTHERS[row["network"]]
-            style: dict[str, Any] = {"markersize": 5, "markeredgecolor": "white"}
-            axes.plot(_value(row, measure), y, marker, color=colour, zorder=4, clip_on=False, **style)
+            style: dict[str, Any] = {"markersize": 5, "clip_on": False, "zorder": 4}
+            at = _value(row, measure), y
+            axes.plot(*at, marker, color=colour, markeredgecolor="white", **style)
     uniform = next(row for row in rows if row["source"] == "floor uniform")
     axes.axvline(_value(uniform, measure), color=GREY, linewidth=1.1, linestyle=":", zorder=1)
     axes.set(xlim=(0, 1.02), ylim=(len(trained) - 0.4, -0.6))

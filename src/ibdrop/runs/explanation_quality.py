@@ -18,6 +18,7 @@ from ibdrop.artifacts.floors import ceiling, floors
 from ibdrop.artifacts.quality import measure, resample
 from ibdrop.artifacts.scores import Scores
 from ibdrop.data.base import Batch
+from ibdrop.explain import presets
 from ibdrop.explain.base import Perturbation
 from ibdrop.explain.curves import deletion, insertion
 from ibdrop.learning.determinism import reproducible
@@ -39,7 +40,7 @@ COSTS: dict[str, float] = {
 }
 """Passes of an image through the network, roughly; a step of progress."""
 
-CANVASES, STEPS = 2000, 50
+CANVASES, STEPS, DRAWS = 2000, 50, 3
 CURVE_FILLS = {"black": "constant", "blur": "blur"}
 
 
@@ -52,7 +53,7 @@ def quality(
     counts: Mapping[str, int] = COUNTS,
     controls: float = 0.25,
     curves: int = 32,
-    fill: str = "constant",
+    fill: str | None = None,
     second: Sequence[str] = ("blur",),
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int | None = None,
@@ -73,7 +74,7 @@ def quality(
         counts: The most images for a method, for those that are dear.
         controls: The share of a method's images for each of the two broken networks.
         curves: Images for the curves of deletion and insertion; 0 for none.
-        fill: What masks delete into.
+        fill: What masks delete into; `None` is the fill of the preset `default`.
         second: Fills on which masks are judged that were not sought with them.
         changes: Arguments of a mask's class instead of its defaults, by method.
         seed: Keys the choice of images, the shuffles and the bootstrap; `None` is the run's.
@@ -88,6 +89,7 @@ def quality(
     """
     _check(images, methods, controls, curves)
     seed = trained.seed if seed is None else seed
+    fill = fill or presets.PRESETS["default"].fill
     with reproducible(True):
         order = torch.randperm(
             len(trained.data.test), generator=generator(seed, "quality", "images")
@@ -215,9 +217,11 @@ class _Study:
         start = score.probability(images, rows)
 
         def left(name: str) -> Tensor:
-            over = fill_of(name, self.plan.trained.data).over(images, batch.index)
-            composed = over(masks, -1)[:, 0]
-            return (score.probability(composed, rows) / start).cpu()
+            chosen = fill_of(name, self.plan.trained.data)
+            over = chosen.over(images, batch.index)
+            draws = range(-DRAWS, 0) if chosen.random else range(-1, 0)
+            found = [score.probability(over(masks, step)[:, 0], rows) for step in draws]
+            return (torch.stack(found).mean(0) / start).cpu()
 
         area = (1 - masks[:, 0]).mean((1, 2)).cpu()
         first = left(fill)
