@@ -24,8 +24,8 @@ AREAS = (0.025, 0.05, 0.1, 0.2)
 PAPER_STEPS = 800
 """Rates are given for so many steps; with fewer, each step goes as much further."""
 
-NEAR = 0.02
-"""Areas are centred only once they are so near; what the start lacks must not add up."""
+NEAR = 0.05
+"""Areas are centred only once they are so near; what is wrong at the start must not add up."""
 
 
 class Extremal(Method):
@@ -97,7 +97,7 @@ class Extremal(Method):
         radius: float = 21.0,
         temperature: float = 20.0,
         span: float = 100.0,
-        centring: float = 0.005,
+        centring: float = 0.0025,
         flip: bool = False,
         smoothing: float = 0.0,
         patience: int = 0,
@@ -206,7 +206,8 @@ class _Search:
         wrong = e.mean((2, 3)) - self.areas
         near = going & (wrong.abs() < NEAR)
         rate = self.how.centring * self.pace
-        self.share = (self.share - rate * wrong * near).clamp_(1e-4, 1)
+        share = self.share - rate * wrong * near
+        self.share = share.clamp(self.areas / 2, self.areas * 1.5).clamp_max(1)
 
     @torch.no_grad()
     def _factor(self) -> Tensor:

@@ -189,4 +189,4 @@ def _terms(padded: Tensor, table: _Table, temperature: float) -> tuple[Tensor, T
     cells = [padded[:, top : top + height, left : left + width] for top, left in tops]
     near = torch.stack(cells, 1)[:, :, None]
     v = torch.addcmul(table.c[..., None, None], table.k[..., None, None], near)
-    return v, v.sub(1).mul_(temperature).exp_()
+    return v, v.sub(v.amax(1, keepdim=True)).mul_(temperature).exp_()
