@@ -24,7 +24,7 @@ from ibdrop.runs.selection import Selector, class_number, of_files
 SIDE, COUNT, CLASSES = 16, 60, ("left", "right", "below")
 PATCHES = ((2, 2), (2, 10), (10, 6))
 PATCH = 4
-QUICK = Settings(changes={"steps": 12}, baselines=False)
+QUICK = Settings(fill="constant", changes={"steps": 12}, baselines=False)
 
 
 class Patches(nn.Module):
@@ -168,7 +168,11 @@ def test_files_get_the_shape_of_the_images(tmp_path: Path) -> None:
 def test_the_patch_of_the_class_is_found() -> None:
     network = trained(Cluttered)
     chosen = Selector(network).spread(3)
-    found = explain(network, chosen, Settings(baselines=False, changes={"steps": 80, "grid": 16}))
+    found = explain(
+        network,
+        chosen,
+        Settings("meaningful", None, "constant", baselines=False, changes={"steps": 80}),
+    )
     assert torch.equal(found.classes, chosen.batch.labels)
     assert (found.p_start > 0.9).all()
     assert (found.p_optimised[:, 0] < 0.5).all()
@@ -234,11 +238,14 @@ def test_any_class_can_be_asked_for() -> None:
 
 def test_clutter_is_the_second_fill_where_it_can_be_drawn_again() -> None:
     plain, cluttered = trained(), trained(Cluttered)
-    assert fill_names(Settings(), plain) == ("constant", "noise")
-    assert fill_names(Settings(), cluttered) == ("constant", "rerender")
-    assert fill_names(Settings(), cluttered, own=False) == ("constant", "noise")
+    constant = Settings(fill="constant")
+    assert fill_names(constant, plain) == ("constant", "noise")
+    assert fill_names(constant, cluttered) == ("constant", "rerender")
+    assert fill_names(constant, cluttered, own=False) == ("constant", "noise")
+    assert fill_names(Settings(fill="average"), plain) == ("average", "constant")
     large = replace(plain, data=replace(plain.data, spec=ImageSpec(3, 64, 80, CLASSES)))
-    assert fill_names(Settings(), large) == ("constant", "blur")
+    assert fill_names(constant, large) == ("constant", "blur")
+    assert fill_names(Settings(fill="average"), large) == ("average", "pyramid")
     assert fill_names(Settings(preset="paper"), plain) == ("blur", "constant")
     assert fill_names(Settings(fill="rerender"), cluttered) == ("rerender", "noise")
     assert fill_names(Settings(fill="noise", second="average"), plain) == ("noise", "average")
@@ -264,7 +271,10 @@ def test_clutter_needs_images_that_have_some(tmp_path: Path) -> None:
             {"method": "extremal", "changes": {"optimiser": "adam"}},
             "--optimiser: is a setting of --method meaningful alone",
         ),
-        ({"second": "constant"}, "--second constant: is the fill of the masks; choose another"),
+        (
+            {"fill": "constant", "second": "constant"},
+            "--second constant: is the fill of the masks; choose another",
+        ),
         ({"changes": {"grid": 1}}, "grid=1: must be 2 or more."),
         ({"method": "extremal", "preset": "paper"}, "preset=paper: extremal has no presets"),
     ],

@@ -204,7 +204,11 @@ def _fill(name: str, trained: Trained, own: bool) -> Fill:
 
 
 def _other(first: str, trained: Trained, own: bool) -> str:
-    """Another fill: clutter where it can be drawn again, which alone looks like the data."""
+    """Another fill: clutter where it can be drawn again, which alone looks like the data.
+
+    The average holds constant, blur and noise already; on small images, where the pyramid does
+    as little as the blur, there is no fill that it has not seen.
+    """
     if first != "rerender" and own:
         try:
             _redraw(trained)
@@ -212,10 +216,12 @@ def _other(first: str, trained: Trained, own: bool) -> str:
             pass
         else:
             return "rerender"
+    large = min(trained.data.spec.height, trained.data.spec.width) >= BLURRED_FROM
+    if first == "average" and large:
+        return "pyramid"
     if first not in ("constant", "rerender"):
         return "constant"
-    spec = trained.data.spec
-    return "blur" if min(spec.height, spec.width) >= BLURRED_FROM else "noise"
+    return "blur" if large else "noise"
 
 
 def _redraw(trained: Trained) -> None:
