@@ -168,8 +168,8 @@ def test_area_shown_is_the_smallest_that_works(tmp_path: Path) -> None:
     explained = found.explanation._replace(masks=masks)
     one, two = read(replace(found, p_optimised=p, explanation=explained), tmp_path)
     assert (one.best, two.best) == (1, 2)
-    said = "probability 80 % → 4 % on constant, → 20 % on blur, with 20 % of the picture deleted"
-    assert change(one.result) == said
+    said = "probability 80 % → 4 % with the fill constant, → 20 % with blur; 20 % of the picture"
+    assert change(one.result) == f"{said} deleted"
     kept = replace(found, p_optimised=p, explanation=explained, game="preservation")
     assert read(kept, tmp_path)[0].best == 0
 
@@ -181,7 +181,7 @@ def test_title_tells_when_the_second_fill_disagrees(tmp_path: Path) -> None:
     assert not any("adversarial" in text for text in words(draw_explanation(two)))
     overview = words(draw_overview([one, two]))
     assert sum("adversarial" in text for text in overview) == 1
-    assert "probability below a tenth of its start in 2 of 2 images on constant, " in overview[1]
+    assert "below a tenth of its start in 2 of 2 images with the fill constant, " in overview[1]
 
 
 @pytest.mark.parametrize(("areas", "channels"), [(1, 3), (3, 1)])

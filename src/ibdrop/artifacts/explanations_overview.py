@@ -78,8 +78,8 @@ def _title(axes: Axes, images: Sequence[Shown], rows: int) -> None:
     kept = [_works(shown, "p_optimised") for shown in images]
     both = sum(one and _works(shown, "p_second") for one, shown in zip(kept, images, strict=True))
     text = (
-        f"probability {works} its start in {sum(kept)} of {count} images on {row['fill']}, "
-        f"in {both} on {row['second_fill']} too"
+        f"probability {works} its start in {sum(kept)} of {count} images with the "
+        f"fill {row['fill']}, in {both} with {row['second_fill']} too"
     )
     axes.text(MARGIN, 0.34, text, fontsize=9.5, va="top")
     settings = shorten(f"{row['settings']} seed={row['seed']}", 60)
@@ -95,7 +95,7 @@ def _names(axes: Axes, shown: Shown, layer: str | None, pitch: float) -> None:
     row = shown.rows[0]
     words = [
         "image\nand mask",
-        f"on\n{row['fill']}",
+        f"fill:\n{row['fill']}",
         f"second fill:\n{row['second_fill']}",
         "heat",
     ]

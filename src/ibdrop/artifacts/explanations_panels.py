@@ -14,7 +14,7 @@ __all__ = ["PANELS", "panels"]
 PANELS = 2.25
 """Height of the row of panels in inches."""
 
-LEFT, GAP, TOP, BOTTOM = 0.5, 0.5, 0.28, 0.45
+LEFT, GAP, TOP, BOTTOM = 0.56, 0.5, 0.28, 0.45
 SMALL = 8.0
 SCORES = {"prob": "probability", "logp": "log p, nats", "margin": "margin", "logit": "logit"}
 

@@ -79,9 +79,9 @@ def change(row: dict[str, str]) -> str:
     """What a mask did to the probability on both fills, and over which area, as a sentence."""
     verb = "deleted" if row["game"] == "deletion" else "kept"
     return (
-        f"probability {percent(row['p_start'])} → {percent(row['p_optimised'])} on "
-        f"{row['fill']}, → {percent(row['p_second'])} on {row['second_fill']}, "
-        f"with {percent(row['area'])} of the picture {verb}"
+        f"probability {percent(row['p_start'])} → {percent(row['p_optimised'])} with "
+        f"the fill {row['fill']}, → {percent(row['p_second'])} with {row['second_fill']}; "
+        f"{percent(row['area'])} of the picture {verb}"
     )
 
 
@@ -151,7 +151,7 @@ def _smallest(row: dict[str, str]) -> str:
 
 
 def _fill(row: dict[str, str], which: str) -> str:
-    return f"on {row['second_fill']} (second)" if which else f"on {row['fill']}"
+    return f"second fill: {row['second_fill']}" if which else f"fill: {row['fill']}"
 
 
 def _probability(row: dict[str, str], which: str) -> str:
