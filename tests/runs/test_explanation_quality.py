@@ -162,8 +162,8 @@ def test_masks_are_judged_on_a_second_fill(tmp_path: Path) -> None:
     )
     rows = read_csv(tmp_path / "explanation_drop.csv")
     assert [(row["method"], row["fill"], row["second_fill"]) for row in rows] == [
-        ("meaningful", "constant", "blur"),
-        ("meaningful", "constant", "noise"),
+        ("meaningful", "average", "blur"),
+        ("meaningful", "average", "noise"),
         ("meaningful, noise", "noise", "blur"),
     ]
 
