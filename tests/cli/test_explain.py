@@ -96,14 +96,12 @@ def test_pictures_of_before_do_not_stay(run: Path) -> None:
 
 
 def test_numbers_are_the_same_again_and_in_other_company(run: Path, tmp_path: Path) -> None:
-    for name, words in {"b": ["5,3"], "c": ["3,5,8", "--together", "1"]}.items():
-        output = ["--output", str(tmp_path / name)]
-        assert main("explain", [str(run), "--index", *words, *QUICK, *output]) == 0
-    first, second = rows(tmp_path / "b"), rows(tmp_path / "c")
-    both = {row["index"]: row for row in second}
-    for row in first:
-        for name in ("p_start", "p_optimised", "p_second", "area", "deletion_auc"):
-            assert float(row[name]) == pytest.approx(float(both[row["index"]][name]), rel=0.02)
+    """One by one, for the last bits of a convolution do depend on its batch."""
+    for name, numbers in {"b": "5,3", "c": "3,8,5"}.items():
+        words = ["--index", numbers, "--together", "1", "--output", str(tmp_path / name)]
+        assert main("explain", [str(run), *words, *QUICK]) == 0
+    both = {row["index"]: row for row in rows(tmp_path / "c")}
+    assert [both[number] for number in ("5", "3")] == rows(tmp_path / "b")
     assert not (run / "artifacts" / "explanations.csv").exists()
 
 
