@@ -29,12 +29,13 @@ def composed(*overrides: str) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def errors(tmp_path: Path, epochs: int, *overrides: str) -> list[float]:
+def errors(folder: Path, epochs: int, *overrides: str) -> list[float]:
     """The validation error of each epoch, in [0, 1]."""
     experiment = build.experiment(composed("experiment=depth", f"epochs={epochs}", *overrides))
+    folder.mkdir()
     rows: list[dict[str, Any]] = []
     recorder = Recorder(
-        tmp_path, tmp_path / "metrics.csv", Interruption(), 5, lambda row, _: rows.append(row)
+        folder, folder / "metrics.csv", Interruption(), 5, lambda row, _: rows.append(row)
     )
     fit(experiment.module, experiment.data, experiment.options, recorder)
     return [1 - row["val_accuracy"] for row in rows]
