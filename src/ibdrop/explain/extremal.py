@@ -79,7 +79,7 @@ class Extremal(Method):
 
     Reference:
         Fong, Patrick & Vedaldi, Understanding Deep Networks via Extremal Perturbations and
-        Smooth Masks (ICCV 2019, arXiv 1910.08485), equations 3 to 6.
+        Smooth Masks (ICCV 2019, arXiv 1910.08485).
     """
 
     name = "extremal"

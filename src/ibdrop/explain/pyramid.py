@@ -30,7 +30,7 @@ class Pyramid(Fill):
 
     Reference:
         Fong, Patrick & Vedaldi, Understanding Deep Networks via Extremal Perturbations and
-        Smooth Masks (ICCV 2019, arXiv 1910.08485), section 3.
+        Smooth Masks (ICCV 2019, arXiv 1910.08485).
     """
 
     name = "pyramid"

@@ -30,7 +30,8 @@ def kernel(distance: Tensor, radius: float) -> Tensor:
 
     .. math:: k(d) = \exp\Bigl(-\frac{\max(0, d - \sigma/2)^2}{2 (\sigma/4)^2}\Bigr)
 
-    It is one half at :math:`0.79 \sigma`: at the published :math:`\sigma = 21` of 224 pixels the
+    The plateau is the published one; the width of the Gaussian and its end are chosen here. It
+    is one half at :math:`0.79 \sigma`: at the published :math:`\sigma = 21` of 224 pixels the
     disc above one half takes 1.7 % of the picture, just below the least published area.
 
     Arguments:
@@ -64,7 +65,7 @@ class MaxConvolution:
 
     Reference:
         Fong, Patrick & Vedaldi, Understanding Deep Networks via Extremal Perturbations and
-        Smooth Masks (ICCV 2019, arXiv 1910.08485), section 3.3.
+        Smooth Masks (ICCV 2019, arXiv 1910.08485).
     """
 
     def __init__(
