@@ -47,7 +47,8 @@ def test_a_damaged_table_is_left_out(tmp_path: Path) -> None:
 
 def test_pictures_come_in_the_order_of_a_reader(tmp_path: Path) -> None:
     words = (
-        "curves confusion ranking_mistakes kl_heatmap kl_overlay heatmap_quality calibration "
+        "curves confusion ranking_mistakes kl_heatmap kl_overlay heatmap_quality "
+        "explanations explain_000017 explanation_quality calibration "
         "ranking_entropy ranking_overall ranking_uncertain ranking_side_by_side selective "
         "ranking_convergence ranking_classes ranking/class_heat pruning food mine"
     )
@@ -59,6 +60,8 @@ def test_pictures_come_in_the_order_of_a_reader(tmp_path: Path) -> None:
     found = find_pictures(tmp_path)
     assert [picture.name.removesuffix(".png") for picture in found] == names
     assert found[3].title == "KL heat maps"
+    assert found[7].title == "One image in full: 000017"
+    assert found[8].title == "How well explanations find the target"
     assert found[-4].title == "Entropy ranking: class heat"
     assert found[2].title == "The surest and the least sure mistakes"
     assert [picture.title for picture in found[-2:]] == ["food", "mine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ibdrop.runs.code_captions import OF_CODES, PROBABLE, RECONSTRUCTION, RELAXED
 from ibdrop.runs.depth_captions import OF_DEPTH
+from ibdrop.runs.explain_captions import OF_EXPLANATIONS
 
 __all__ = [
     "CORRUPTIONS",
@@ -100,6 +101,7 @@ KNOWN = (
         "interval, grey the untrained one; the red line is the best map that knows nothing of "
         "the network, the black one a perfect map at the layer's resolution.",
     ),
+    *OF_EXPLANATIONS,
     (
         "calib",
         SURE,
@@ -210,9 +212,9 @@ KNOWN = (
 )
 WORDS = (
     "and by calibration classes confusion convergence corruption corruptions curves depth "
-    "diagram ensemble entropy error errors heat heatmap heatmaps information kl map maps "
-    "matrix mistakes nats ood overall overlay plane probe pruning quality ranking selective "
-    "sheet side signals uncertain variances"
+    "diagram ensemble entropy error errors explain explanation explanations heat heatmap "
+    "heatmaps information kl map maps matrix mistakes nats ood overall overlay plane probe "
+    "pruning quality ranking selective sheet side signals uncertain variances"
 )
 PLAIN = frozenset(WORDS.split())
 """Words of a file's name that the title says already."""
