@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlparse
 
 import torch
@@ -54,6 +54,7 @@ class Torchvision(nn.Module):
         ValueError: There is no such network, no such weights, or it cannot take such images.
     """
 
+    uses_noise: ClassVar[bool] = False
     mean: Tensor
     deviation: Tensor
 
