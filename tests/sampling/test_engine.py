@@ -24,7 +24,8 @@ from ibdrop.sampling.whole import Whole
 CONF = Path(__file__).parents[2] / "conf"
 NOISES = sorted(path.stem for path in (CONF / "noise").glob("*.yaml") if path.stem != "none")
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
-CLASSIFIERS = [name for name in MODELS if "vae" not in name and "autoencoder" not in name]
+OTHERS = "vae", "autoencoder", "torchvision"  # which take no noise, or name no classes
+CLASSIFIERS = [name for name in MODELS if not any(word in name for word in OTHERS)]
 Make = Callable[..., nn.Module]
 
 
