@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from ibdrop.artifacts.explanations_content import spoken
 from ibdrop.artifacts.plotting import BLUE, GREEN, GREY, INK, ORANGE, RED, WIDTH, styled
 from ibdrop.files import read_csv
 
@@ -45,7 +46,7 @@ def draw_explanation_quality(table: Path) -> Figure:
 
 
 def _label(row: dict[str, str]) -> str:
-    name = row["method"].replace("_", " ")
+    name = spoken(row["method"])
     return f"{name}\n{row['resolution'].replace('x', '×')}, n = {row['n']}"
 
 

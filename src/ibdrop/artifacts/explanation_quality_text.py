@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ibdrop.artifacts.explanations_content import spoken
+
 __all__ = ["quality_text"]
 
 Row = Mapping[str, Any]
@@ -91,7 +93,7 @@ def _methods(rows: Sequence[Row], strokes: bool) -> Iterator[str]:
             continue
         broken = [others.get((kind, row["method"])) for kind in ("untrained", "randomised")]
         yield _line(
-            row["method"].replace("_", " ") + (" *" if row["silent"] else ""),
+            spoken(row["method"]) + (" *" if row["silent"] else ""),
             row["resolution"].replace("x", "×"),
             row["n"],
             *(_share(row[name]) for name in ("pointing_box", "energy_box", "energy_padded")),
@@ -143,7 +145,7 @@ def _curves(rows: Sequence[Row]) -> list[str]:
         if names[0] in row:
             kind = "" if row["network"] == "trained" else f"{row['network']} "
             values = [_share(row[name]) for name in names]
-            lines.append(_line(kind + row["method"].replace("_", " "), row["curves_n"], *values))
+            lines.append(_line(kind + spoken(row["method"]), row["curves_n"], *values))
     return [*lines, ""]
 
 
