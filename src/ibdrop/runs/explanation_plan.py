@@ -82,7 +82,8 @@ class Plan:
     def maker(self, name: str) -> Maker:
         """What makes the maps of a method."""
         word, fill = parted(name, self.fill)
-        return Maker(self.trained.data, name, fill, self.seed, self.changes.get(word))
+        changes = self.changes.get(name, self.changes.get(word))
+        return Maker(self.trained.data, name, fill, self.seed, changes)
 
     def score(self, batch: Batch) -> ClassScore:
         """Asks the trained network for the labels of a batch."""
