@@ -58,3 +58,4 @@ def test_a_run_that_is_probed_learns_the_same(
 def test_autoencoders_have_nothing_to_probe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="probe=true: looks into classifiers alone"):
         run(tmp_path / "run", "model=autoencoder", "noise=none", "probe=true")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,23 @@ from ibdrop.learning.progress import say
 from ibdrop.runs.folder import Run
 from ibdrop.seeds import generator
 
-__all__ = ["probe"]
+__all__ = ["check_probe", "probe"]
+
+
+def check_probe(experiment: Experiment, wanted: bool) -> None:
+    """Refuses to look into what is no classifier, before there is a run.
+
+    Arguments:
+        experiment: What was built.
+        wanted: Whether `probe=true`.
+
+    Raises:
+        ConfigError: The network is no classifier.
+    """
+    if wanted and not isinstance(experiment.module.task, Classification):
+        raise ConfigError(
+            ["probe=true: looks into classifiers alone; leave it out with an autoencoder"]
+        )
 
 
 def probe(run: Run, experiment: Experiment) -> None:
@@ -25,19 +41,12 @@ def probe(run: Run, experiment: Experiment) -> None:
 
     Arguments:
         run: The run.
-        experiment: What was built for it.
-
-    Raises:
-        ConfigError: The network is no classifier.
+        experiment: What was built for it, a classifier.
     """
     # Runs made before there was this key have none.
     if not run.config.get("probe"):
         return
     module, data = experiment.module, experiment.data
-    if not isinstance(module.task, Classification):
-        raise ConfigError(
-            ["probe=true: looks into classifiers alone; leave it out with an autoencoder"]
-        )
     order = torch.randperm(len(data.train), generator=generator(module.seed, "probe", "images"))
     batch = data.train.batch(order[: module.batch_size])
     x = data.inputs(batch.images)

@@ -29,7 +29,7 @@ from ibdrop.runs.evaluate import fitting, images_to_see, infer
 from ibdrop.runs.folder import Run
 from ibdrop.runs.notes import has_information, of_costs, without_effect
 from ibdrop.runs.pretrain import pretrain
-from ibdrop.runs.probe import probe
+from ibdrop.runs.probe import check_probe, probe
 from ibdrop.runs.report import report
 
 __all__ = ["resume", "train"]
@@ -60,6 +60,7 @@ def train(
             is created; later, the run is marked failed or interrupted.
     """
     experiment = build.experiment(config)
+    check_probe(experiment, config["probe"])
     run = Run.create(folder, config, command=command, overrides=overrides)
     return _carry_out(run, experiment)
 
