@@ -93,7 +93,8 @@ def measured(name: str, arguments: argparse.Namespace, device: torch.device) -> 
     """The figures of one network."""
     side, made = NETWORKS[name]
     torch.manual_seed(0)
-    network = made().to(device).eval()
+    # As the runner has its networks.
+    network = made().to(device, memory_format=torch.channels_last).eval()
     masks = asked(network, side, arguments.images, arguments.steps, device)
     index = torch.arange(arguments.images, device=device)
     few = index[: arguments.alone]
