@@ -1,7 +1,8 @@
 """Explaining many pictures of 96 px in one batch against one at a time.
 
-The same masks by the same steps of `meaningful` (preset paper, without its disc), once for all
-pictures together and once for one after the other, in turn. Four networks: the quarter-width
+The same masks by the same steps of `meaningful` (preset paper, without its disc, and without a
+price of area, lest masks of networks that know nothing stay as they are), once for all pictures
+together and once for one after the other, in turn. Four networks: the quarter-width
 All-CNN whose heat maps are published, which is bound by arithmetic; the MLP of the Information
 Dropout paper, bound by reading its 22 million weights; and a LeNet of 4 and 8 channels on pictures
 of 96 and of 28 px, the latter bound by the overhead of single operations.
@@ -62,7 +63,7 @@ def asked(network: nn.Module, side: int, images: int, steps: int, device: torch.
     """Gives masks of the pictures with the numbers that it is called with."""
     chance = torch.Generator().manual_seed(0)
     pixels = torch.rand(images, 1, side, side, generator=chance).to(device)
-    explainer = Explainer(meaningful("paper", start="ones", steps=steps), fill("blur"))
+    explainer = Explainer(meaningful("paper", start="ones", l1=0.0, steps=steps), fill("blur"))
 
     def masks(index: Tensor) -> Tensor:
         classes = torch.zeros_like(index)
@@ -142,7 +143,7 @@ def main() -> None:
         "versions": versions(),
         "git": git(Path(__file__).parent),
         "setting": f"{arguments.images} pictures in one batch against one at a time, preset paper"
-        " from a mask of ones, fill blur",
+        " from a mask of ones, area free, fill blur",
         "networks": [measured(name, arguments, device) for name in NETWORKS],
     }
     text = json.dumps(result, indent=2)
