@@ -107,6 +107,20 @@ def test_batches_and_memory_formats_do_not_matter(images: StaticImages, size: in
         assert torch.equal(parts, whole)
 
 
+@pytest.mark.parametrize("kind", ["unit", "256", "standard"])
+def test_shares_of_white_become_what_their_bytes_become(images: StaticImages, kind: str) -> None:
+    transform = {"unit": UnitRange(), "256": UnitRange(256)}.get(kind) or per_channel(images)
+    shares = (images.images.float() / 255).requires_grad_()
+    found, wanted = transform.from_unit(shares), transform(images.images)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    if kind == "unit":
+        assert torch.equal(found, wanted)
+    (slope,) = torch.autograd.grad(found.sum(), shares)
+    pixels = images.images.float().requires_grad_()
+    (by_pixels,) = torch.autograd.grad(transform(pixels).sum(), pixels)
+    torch.testing.assert_close(slope, 255 * by_pixels)
+
+
 def test_pixels_are_left_alone(images: StaticImages) -> None:
     before = images.images.clone()
     per_channel(images)(images.images)

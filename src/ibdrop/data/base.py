@@ -153,6 +153,10 @@ class Transform(ABC):
             float32 with the same shape.
         """
 
+    def from_unit(self, pixels: Tensor) -> Tensor:
+        """Transforms pixels in [0, 1] instead, differentiably."""
+        return self(255 * pixels)
+
     @abstractmethod
     def to(self, device: torch.device) -> Transform:
         """Gives the same transform with its numbers on `device`."""
@@ -170,6 +174,9 @@ class UnitRange(Transform):
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.to(torch.float32, copy=True).div_(self.white)
+
+    def from_unit(self, pixels: Tensor) -> Tensor:
+        return pixels.float() if self.white == 255 else super().from_unit(pixels)
 
     def to(self, device: torch.device) -> UnitRange:
         return self

@@ -30,7 +30,7 @@ class Asked:
         self, m: Tensor, step: int, shift: tuple[int, int], rows: Tensor | None = None
     ) -> Tensor:
         """The scores of all images, or of some rows, with masks of shape (B, h, w) for all."""
-        pixels = self.perturbation(self.grid.smooth(m)[:, None], step, shift)[:, 0]
+        pixels = self.perturbation(self.grid.smooth(m)[:, None], step, shift).squeeze(1)
         return self.score(pixels, self.all) if rows is None else self.score(pixels[rows], rows)
 
     def mean(self, m: Tensor, pairs: list[tuple[int, tuple[int, int]]], one: Tensor) -> Tensor:

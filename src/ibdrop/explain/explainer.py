@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ibdrop.data.base import Transform
 from ibdrop.explain.base import Explanation, Fill, Method
 from ibdrop.explain.score import ClassScore, Kind
 from ibdrop.explain.untouched import untouched
@@ -39,7 +40,7 @@ class Explainer:
     def __call__(
         self,
         model: nn.Module,
-        inputs: Callable[[Tensor], Tensor],
+        inputs: Transform,
         pixels: Tensor,
         index: Tensor,
         classes: Tensor,
@@ -49,7 +50,7 @@ class Explainer:
 
         Arguments:
             model: A classifier.
-            inputs: Turns pixels from 0 to 255 into what it reads.
+            inputs: Turns pixels into what it reads.
             pixels: Pictures in [0, 1], with shape :math:`(B, C, H, W)`, on the model's device.
             index: Their numbers, with shape :math:`(B)`.
             classes: The class asked for in each, with shape :math:`(B)`.
@@ -75,7 +76,7 @@ class Explainer:
     def score(
         self,
         model: nn.Module,
-        inputs: Callable[[Tensor], Tensor],
+        inputs: Transform,
         index: Tensor,
         classes: Tensor,
     ) -> ClassScore:

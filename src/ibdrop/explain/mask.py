@@ -23,7 +23,7 @@ class Grid:
 
     Both are linear in rows and columns, so two small matrices do it:
 
-    .. math:: M = 1 - R_\downarrow (1 - m) R_\rightarrow^\top, \qquad R = G_{\sigma} U
+    .. math:: M = R_\downarrow (m - 1) R_\rightarrow^\top + 1, \qquad R = G_{\sigma} U
 
     A mask of ones stays one exactly, since rows of :math:`R` are applied to zeros.
 
@@ -61,7 +61,7 @@ class Grid:
 
     def smooth(self, m: Tensor) -> Tensor:
         """The mask at the size of the picture, from one with shape (*, rows, columns)."""
-        return 1 - self.down @ (1 - m) @ self.right.T
+        return self.down @ (m - 1) @ self.right.T + 1
 
 
 def _enlarging(few: int, side: int, upsampling: str) -> Tensor:

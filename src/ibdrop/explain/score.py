@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from ibdrop.data.base import Transform
 from ibdrop.sampling.keyed import keyed
 
 __all__ = ["KINDS", "ClassScore", "Kind"]
@@ -30,7 +30,7 @@ class ClassScore:
 
     Arguments:
         model: A classifier in evaluation mode, called as `model(inputs, sample=...)`.
-        inputs: Turns pixels from 0 to 255 into what the network reads, differentiably.
+        inputs: Turns pixels into what the network reads, differentiably.
         classes: The class asked for in each image, with shape :math:`(B)`.
         index: The numbers of the images, which key the noise, with shape :math:`(B)`.
         kind: See `Kind`.
@@ -44,7 +44,7 @@ class ClassScore:
     def __init__(
         self,
         model: nn.Module,
-        inputs: Callable[[Tensor], Tensor],
+        inputs: Transform,
         classes: Tensor,
         index: Tensor,
         *,
@@ -69,7 +69,7 @@ class ClassScore:
 
     def logits(self, pixels: Tensor, image: Tensor, draws: int) -> Tensor:
         """The logits, with shape (N, K), or (N * draws, K) with the draws of a row in a row."""
-        inputs = self.inputs(255 * pixels)
+        inputs = self.inputs.from_unit(pixels)
         if not draws:
             logits: Tensor = self.model(inputs, sample=False).logits
             return logits

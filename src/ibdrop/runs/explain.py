@@ -102,7 +102,12 @@ def explain(
         explainer = Explainer(how, first, kind, settings.draws, trained.seed, together)
         with refused():
             found = explainer(
-                trained.model, trained.data.inputs, x, index, asked, _counted(how, len(x), watch)
+                trained.model,
+                trained.data.transform,
+                x,
+                index,
+                asked,
+                _counted(how, len(x), watch),
             )
             judge = Judge(trained, explainer, second, settings.baselines, say)
             judged = judge(x, index, asked, found, watch)
@@ -266,7 +271,8 @@ def _predictions(trained: Trained, x: Tensor) -> Tensor:
     model: nn.Module = trained.model
     parts: Sequence[Tensor] = x.split(64)
     told = [
-        model(trained.data.inputs(255 * part), sample=False).logits.argmax(1) for part in parts
+        model(trained.data.transform.from_unit(part), sample=False).logits.argmax(1)
+        for part in parts
     ]
     return torch.cat(told)
 

@@ -99,7 +99,7 @@ class Maker:
         method = presets.method(word, **(self.changes or {}))
         how = Explainer(method, fill_of(fill, self.data), self._kind(word), seed=self.seed)
         images = batch.images.float() / 255
-        found = how(model, self.data.inputs, images, batch.index, batch.labels, on_step)
+        found = how(model, self.data.transform, images, batch.index, batch.labels, on_step)
         size = _cells(word, method, (images.shape[2], images.shape[3]))
         return Made(self.name.replace(":", ", "), found.heat, size, explanation=found)
 
@@ -109,7 +109,7 @@ class Maker:
         return presets.PRESETS[preset].kind if word == "meaningful" else "logit"
 
     def _attribution(self, word: str, model: nn.Module, batch: Batch) -> Made:
-        score = ClassScore(model, self.data.inputs, batch.labels, batch.index, kind="logit")
+        score = ClassScore(model, self.data.transform, batch.labels, batch.index, kind="logit")
         how = GradCAM(enlarge=False) if word == GradCAM.name else attribution(word)
         maps = how(model, score, batch.images.float() / 255)
         return Made(word, maps, (maps.shape[1], maps.shape[2]))

@@ -88,7 +88,7 @@ class Plan:
     def score(self, batch: Batch) -> ClassScore:
         """Asks the trained network for the labels of a batch."""
         trained = self.trained
-        return ClassScore(trained.model, trained.data.inputs, batch.labels, batch.index)
+        return ClassScore(trained.model, trained.data.transform, batch.labels, batch.index)
 
     def notes(self) -> tuple[str, ...]:
         """Sentences that say how it was done."""

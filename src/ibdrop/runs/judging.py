@@ -89,7 +89,7 @@ class Judge:
     def _score(self, index: Tensor, classes: Tensor, draws: int) -> ClassScore:
         return ClassScore(
             self.trained.model,
-            self.trained.data.inputs,
+            self.trained.data.transform,
             classes,
             index,
             kind=self.explainer.kind,
@@ -124,7 +124,7 @@ class Judge:
 
     @torch.no_grad()
     def _kl(self, x: Tensor) -> dict[str, Tensor]:
-        inputs = self.trained.data.inputs(255 * x)
+        inputs = self.trained.data.transform.from_unit(x)
         return kl_maps(self.trained.model(inputs, sample=False))
 
     def _baselines(self) -> list[str]:
