@@ -3,7 +3,7 @@
     python benchmarks/explanation_tables.py benchmarks/results/explanations
 
 The folder holds one folder for each network, `hard_0`, `hard_1`, ..., `ordinary_0`, ...: canvases
-and training seed. Large tables are those of seed 0; the last ones tell how much seeds matter.
+and training seed. Large tables are those of seed 0; others are means and ranges over seeds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ Row = dict[str, str]
 KINDS = ("ordinary", "hard")
 WORDS = {
     "constant": "black",
-    "meaningful:constant": "meaningful, black",
-    "meaningful:rerender": "meaningful, rerender",
-    "extremal:constant": "extremal, black",
+    "meaningful, constant": "meaningful, black",
+    "extremal, constant": "extremal, black",
     "integrated_gradients": "integrated gradients",
     "grad_cam": "Grad-CAM",
     "best": "**best without a network**",
@@ -113,29 +112,6 @@ def curves(folder: Path) -> str:
     )
 
 
-def drops(folders: dict[str, Path]) -> str:
-    """How often a mask does what it should, on both fills."""
-
-    def figures() -> Iterator[Sequence[str]]:
-        for kind, folder in folders.items():
-            for row in read(folder, "drop"):
-                method = "extremal, " if row["method"].startswith("extremal") else ""
-                yield (
-                    *(kind, method + word(row["fill"]), word(row["second_fill"]), row["n"]),
-                    short(row["median_area"]),
-                    f"{short(row['median_first'])}, {short(row['median_second'])}",
-                    short(row["under_quarter"]),
-                    f"{short(row['tenth_first'])}, {short(row['tenth_second'])}",
-                    f"**{short(row['holds'])}**",
-                )
-
-    return lines(
-        "canvases | sought on | judged on | n | median area | median p/p₀, both fills"
-        " | area < ¼ | p/p₀ < .1, both fills | all on both",
-        figures(),
-    )
-
-
 def views(folders: dict[str, Path]) -> str:
     """Whether the place of the target is the truth."""
 
@@ -176,19 +152,23 @@ def over_seeds(seeds: Sequence[Path]) -> str:
     return lines("map | pointing | mass | rank | skill of the rank", figures())
 
 
-def drops_over_seeds(kinds: dict[str, list[Path]]) -> str:
-    """The share of images on which a mask does all it should, over training seeds."""
+def drops(kinds: dict[str, list[Path]]) -> str:
+    """How often a mask does what it should, over training seeds: means, and a range at the end."""
+    keys = ("median_area", "under_quarter", "tenth_first", "tenth_second")
 
     def figures() -> Iterator[Sequence[str]]:
         for kind, seeds in kinds.items():
-            tables = [read(folder, "drop") for folder in seeds]
-            for rows in zip(*tables, strict=True):
-                area, holds = ([number(row[k]) for row in rows] for k in ("median_area", "holds"))
-                method = "extremal, " if rows[0]["method"].startswith("extremal") else ""
-                fills = (method + word(rows[0]["fill"]), word(rows[0]["second_fill"]))
-                yield (kind, *fills, spread(area), spread(holds))
+            for rows in zip(*(read(folder, "drop") for folder in seeds), strict=True):
+                means = [short(statistics.fmean(number(row[key]) for row in rows)) for key in keys]
+                fills = (word(rows[0]["fill"]), word(rows[0]["second_fill"]))
+                holds = spread([number(row["holds"]) for row in rows])
+                yield (kind, *fills, rows[0]["n"], *means, f"**{holds}**")
 
-    return lines("canvases | sought on | judged on | median area | all on both", figures())
+    return lines(
+        "canvases | sought on | judged on | n | median area | area < ¼ | p/p₀ < .1 | on the other"
+        " | all on both",
+        figures(),
+    )
 
 
 def main() -> None:
@@ -201,11 +181,10 @@ def main() -> None:
     kinds = {kind: sorted(folder.glob(f"{kind}_*")) for kind in KINDS}
     first = {kind: seeds[0] for kind, seeds in kinds.items()}
     named = {f"{kind}, seed {s.name[-1]}": s for kind, seeds in kinds.items() for s in seeds}
-    tables = {"Counterfactual": views(named), "Drop": drops(first)}
+    tables = {"Counterfactual": views(named), "Drop": drops(kinds)}
     tables |= {f"Methods, {kind}": methods(each) for kind, each in first.items()}
     tables |= {f"Curves, {kind}": curves(each) for kind, each in first.items()}
     tables |= {f"Over seeds, {kind}": over_seeds(seeds) for kind, seeds in kinds.items()}
-    tables["Drop over seeds"] = drops_over_seeds(kinds)
     for title, table in tables.items():
         print(f"## {title}\n\n{table}\n")
 
