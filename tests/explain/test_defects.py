@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ibdrop.data.base import UnitRange
 from ibdrop.explain.explainer import Explainer
-from ibdrop.explain.fills import Average, Blend, Blur, Constant, Noise, moved
+from ibdrop.explain.fills import Average, Blend, Blur, Constant, Movable, Noise
 from ibdrop.explain.mask import Grid, variation
 from ibdrop.explain.meaningful import Meaningful
 from ibdrop.explain.presets import meaningful
@@ -148,7 +148,7 @@ def test_jitter_is_a_shift_of_four_and_not_noise() -> None:
             seen.append(shift)
             found = super().__call__(m, step, shift)
             assert torch.equal(
-                super().__call__(torch.ones_like(m), step, shift)[:, 0], moved(x, shift)
+                super().__call__(torch.ones_like(m), step, shift)[:, 0], Movable(x)(shift)
             )
             return found
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ibdrop.explain.base import Fill
 from ibdrop.explain.blur import blurred, gaussian
-from ibdrop.explain.fills import Average, Blur, Constant, Noise, moved
+from ibdrop.explain.fills import Average, Blur, Constant, Movable, Noise
 
 FILLS: list[Fill] = [Constant(), Constant(0), Noise(), Blur(), Average()]
 
@@ -83,11 +83,19 @@ def test_average_shows_each_fill_once_in_three_steps() -> None:
 @pytest.mark.parametrize("shift", [(0, 0), (2, 0), (0, -3), (-1, 4), (20, 0)])
 def test_pictures_move_and_their_edge_is_repeated(shift: tuple[int, int]) -> None:
     x = pictures()
-    found = moved(x, shift)
+    found = Movable(x)(shift)
     for row, column in ((0, 0), (5, 6), (11, 11), (0, 11)):
         y = min(max(row - shift[0], 0), 11)
         z = min(max(column - shift[1], 0), 11)
         assert torch.equal(found[:, :, row, column], x[:, :, y, z])
+
+
+def test_one_move_knows_nothing_of_the_last() -> None:
+    x = pictures()
+    movable = Movable(x)
+    for shift in ((1, 0), (-3, 2), (0, 1), (0, 0), (5, -5)):
+        assert torch.equal(movable(shift), Movable(x)(shift))
+    assert torch.equal(movable((0, 0)), x)
 
 
 @pytest.mark.parametrize("fill", [Constant(), Blur()], ids=lambda fill: fill.name)
@@ -96,7 +104,7 @@ def test_fill_and_picture_move_together_below_the_mask(fill: Fill) -> None:
     m = torch.rand(3, 1, 1, 1).expand(3, 1, 12, 12)
     perturbed = fill.over(x, torch.arange(3))
     found = perturbed(m, 0, (2, -1))
-    torch.testing.assert_close(found, moved(perturbed(m, 0), (2, -1)))
+    torch.testing.assert_close(found, Movable(perturbed(m, 0))((2, -1)))
 
 
 def test_blur_is_separable_gaussian_with_repeated_edges() -> None:

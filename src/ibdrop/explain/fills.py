@@ -16,13 +16,14 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ibdrop.explain.base import Fill
 from ibdrop.explain.blur import blurred, to_pixels
 from ibdrop.sampling.designs import Draws
 from ibdrop.seeds import key
 
-__all__ = ["COLOURS", "Average", "Blend", "Blur", "Colour", "Constant", "Noise", "moved"]
+__all__ = ["COLOURS", "Average", "Blend", "Blur", "Colour", "Constant", "Movable", "Noise"]
 
 Colour = Literal["median", "mean"]
 COLOURS: tuple[str, ...] = get_args(Colour)
@@ -37,26 +38,41 @@ class Blend:
     """
 
     def __init__(self, x: Tensor, fill: Callable[[int], Tensor]) -> None:
-        self.x, self.fill = x, fill
+        self.fill = fill
+        self.image, self.last = Movable(x), Movable(x)
 
     def __call__(self, m: Tensor, step: int, shift: tuple[int, int] = (0, 0)) -> Tensor:
-        fill, x = (moved(part, shift)[:, None] for part in (self.fill(step), self.x))
-        return torch.lerp(fill, x, m[:, :, None].to(x.dtype))
+        fill = self.fill(step)
+        if fill is not self.last.x:
+            self.last = Movable(fill)
+        behind, image = (part(shift)[:, None] for part in (self.last, self.image))
+        return torch.lerp(behind, image, m[:, :, None].to(image.dtype))
 
 
-def moved(x: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Moves pictures by whole pixels down and right; the edge that comes free is repeated.
+class Movable:
+    """Pictures that move by whole pixels; the edge that comes free is repeated.
+
+    Once there is room around them a move is only another view.
 
     Arguments:
-        x: With shape :math:`(*, H, W)`; a side of 1 stands for a colour and stays.
-        shift: Pixels down and right, of either sign.
+        x: With shape :math:`(*, H, W)`; a single pixel stands for a colour and stays.
     """
-    for axis, pixels in zip((-2, -1), shift, strict=True):
-        side = x.shape[axis]
-        if pixels and side > 1:
-            place = torch.arange(-pixels, side - pixels, device=x.device)
-            x = x.index_select(axis, place.clamp_(0, side - 1))
-    return x
+
+    def __init__(self, x: Tensor) -> None:
+        self.x, self.wide, self.room = x, x, 0
+
+    def __call__(self, shift: tuple[int, int]) -> Tensor:
+        """The pictures moved down and right by so many pixels, of either sign."""
+        height, width = self.x.shape[-2:]
+        if height * width == 1:
+            return self.x
+        room = max(map(abs, shift))
+        if room > self.room:
+            flat = self.x.reshape(-1, 1, height, width)
+            wide = F.pad(flat, (room,) * 4, mode="replicate")
+            self.room, self.wide = room, wide.view(*self.x.shape[:-2], *wide.shape[2:])
+        top, left = (self.room - way for way in shift)
+        return self.wide[..., top : top + height, left : left + width]
 
 
 def colour(x: Tensor, level: float | Colour) -> Tensor:

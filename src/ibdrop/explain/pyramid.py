@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ibdrop.explain.base import Fill, Perturbation
 from ibdrop.explain.blur import blurred, to_pixels
-from ibdrop.explain.fills import moved
+from ibdrop.explain.fills import Movable
 
 __all__ = ["Pyramid"]
 
@@ -52,10 +52,10 @@ class _Levels:
     """Certain images at every width, of shape (B, L, C, H, W)."""
 
     def __init__(self, levels: Tensor) -> None:
-        self.levels = levels
+        self.levels = Movable(levels)
 
     def __call__(self, m: Tensor, step: int, shift: tuple[int, int] = (0, 0)) -> Tensor:
-        levels = moved(self.levels, shift)
+        levels = self.levels(shift)
         depth = (1 - m) * (levels.shape[1] - 1)
         lower = depth.detach().floor().clamp(0, levels.shape[1] - 2)
         place = lower.long()[:, :, None].expand(-1, -1, *levels.shape[2:])
