@@ -19,9 +19,6 @@ from ibdrop.files import read_csv
 Row = dict[str, str]
 KINDS = ("ordinary", "hard")
 WORDS = {
-    "constant": "black",
-    "meaningful, constant": "meaningful, black",
-    "extremal, constant": "extremal, black",
     "integrated_gradients": "integrated gradients",
     "grad_cam": "Grad-CAM",
     "best": "**best without a network**",
