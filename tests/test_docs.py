@@ -49,7 +49,7 @@ def committed(checkout: Path) -> list[Path]:
 def test_the_two_commands_are_one_line_each(readme: str) -> None:
     first, second = the_two_commands(readme)
     assert first.endswith("ibdrop train model=allcnn noise=information beta=1e-3")
-    assert second.endswith(".venv/bin/pytest")
+    assert second.endswith(".venv/bin/pytest -n 2")
     assert "\n" not in first + second
 
 
