@@ -14,15 +14,12 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ibdrop.artifacts.explanations_content import spoken
 from ibdrop.files import read_csv
 
 Row = dict[str, str]
 KINDS = ("ordinary", "hard")
-WORDS = {
-    "integrated_gradients": "integrated gradients",
-    "grad_cam": "Grad-CAM",
-    "best": "**best without a network**",
-}
+BEST = "**best without a network**"
 OWN = ("trained", "floor")
 ORACLES = ("24x24", "12x12", "6x6")
 
@@ -43,11 +40,6 @@ def short(figure: str | float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
-
-
-def word(name: str) -> str:
-    """What the page calls a method or a fill."""
-    return WORDS.get(name, name)
 
 
 def sized(text: str) -> str:
@@ -78,13 +70,13 @@ def methods(folder: Path) -> str:
             if kind == "trained":
                 low, high = (short(row[f"rank_strokes_{end}"]) for end in ("low", "high"))
                 yield (
-                    *(word(method), sized(row["resolution"]), row["n"], *means),
+                    *(spoken(method), sized(row["resolution"]), row["n"], *means),
                     *(short(row["skill_mass_strokes"]), f"{rank} ({low} to {high})"),
                     short(row["skill_rank_strokes"]),
                     *(control(network, method) for network in ("untrained", "randomised")),
                 )
             elif kind == "floor" and method != "centre":
-                name = word(method) if method == "best" else f"*{method}*"
+                name = BEST if method == "best" else f"*{method}*"
                 yield (name, "", row["n"], *means, "", rank, "", "", "")
             elif kind == "ceiling" and method in ORACLES:
                 yield ("*oracle*", sized(method), row["n"], *means, "", rank, "", "", "")
@@ -101,7 +93,7 @@ def curves(folder: Path) -> str:
         for row in read(folder, "quality"):
             if row["deletion_black"] != "":
                 own = row["network"] == "trained"
-                name = word(row["method"]) if own else f"*{row['network']} {row['method']}*"
+                name = spoken(row["method"]) if own else f"*{row['network']} {row['method']}*"
                 yield (name, *(short(row[key]) for key in keys))
 
     return lines(
@@ -144,7 +136,10 @@ def over_seeds(seeds: Sequence[Path]) -> str:
         for method, row in tables[0].items():
             if row["network"] == "trained" or method == "best":
                 rows = [table[method] for table in tables]
-                yield (word(method), *(spread([number(row[key]) for row in rows]) for key in keys))
+                yield (
+                    BEST if method == "best" else spoken(method),
+                    *(spread([number(row[key]) for row in rows]) for key in keys),
+                )
 
     return lines("map | pointing | mass | rank | skill of the rank", figures())
 
@@ -157,7 +152,7 @@ def drops(kinds: dict[str, list[Path]]) -> str:
         for kind, seeds in kinds.items():
             for rows in zip(*(read(folder, "drop") for folder in seeds), strict=True):
                 means = [short(statistics.fmean(number(row[key]) for row in rows)) for key in keys]
-                fills = (word(rows[0]["fill"]), word(rows[0]["second_fill"]))
+                fills = (rows[0]["fill"], rows[0]["second_fill"])
                 holds = spread([number(row["holds"]) for row in rows])
                 yield (kind, *fills, rows[0]["n"], *means, f"**{holds}**")
 
